@@ -72,7 +72,7 @@ fn a_record_that_cannot_be_read_is_kept_apart() {
         let (replica, mut driver) =
             Replica::open(store.clone(), Prefix::all(), Records::<Note>::new(), BOUND, &clock).await.unwrap();
         let snapshot = replica.snapshot();
-        assert_eq!(snapshot.poisoned().map(|(key, _)| key.clone()).collect::<Vec<_>>(), [key.clone()]);
+        assert!(snapshot.poisoned().map(|(key, _)| key).eq([&key]));
         assert!(snapshot.view().is_empty());
         let mut batch = Batch::new();
         batch.replace(key, revision, record::encode(&Note { text: "good".into() }).unwrap()).unwrap();
