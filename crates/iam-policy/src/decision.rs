@@ -1,0 +1,165 @@
+use core_types::{Scope, UnixTime};
+use state_store::Revision;
+
+use crate::holder::{BindingId, GroupId, RoleRef};
+
+/// The answer to an [`AccessRequest`](crate::AccessRequest), and why.
+///
+/// Only `Allow` lets anything happen. A deny's reason is for logs and administrators; the one who was refused
+/// is told that, and no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a decision that is not looked at protects nothing"]
+#[expect(clippy::exhaustive_enums, reason = "a third answer must break the caller")]
+pub enum Decision {
+    /// It may be done.
+    Allow(Allow),
+    /// It may not.
+    Deny(Deny),
+}
+
+impl Decision {
+    /// The state of the store that was decided by: everything up to this revision, nothing after it.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        match self {
+            Self::Allow(allow) => allow.revision,
+            Self::Deny(deny) => deny.revision,
+        }
+    }
+}
+
+/// What allowed it. Nothing else makes one: it can be asked for as a proof that a decision was taken.
+///
+/// Of several bindings that allow the same, the answer names one always the same way: the subject's own
+/// before those of its groups (in the order of their ids), the nearest scope first, then the lowest id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allow {
+    pub(crate) binding: BindingId,
+    pub(crate) role: RoleRef,
+    pub(crate) via: Option<GroupId>,
+    pub(crate) depth: usize,
+    pub(crate) revision: Revision,
+}
+
+impl Allow {
+    /// The binding.
+    #[must_use]
+    pub const fn binding(&self) -> BindingId {
+        self.binding
+    }
+
+    /// The role it binds.
+    #[must_use]
+    pub const fn role(&self) -> RoleRef {
+        self.role
+    }
+
+    /// The group it is bound to; `None` when it is the subject's own.
+    #[must_use]
+    pub const fn via(&self) -> Option<GroupId> {
+        self.via
+    }
+
+    /// The scope of the binding, given the resource of the request: the ancestor of it, or itself, at the
+    /// depth of the binding. (Kept as a depth, because a decision must not allocate.)
+    #[must_use]
+    pub fn scope(&self, resource: &Scope) -> Scope {
+        let mut scope = resource.clone();
+        while scope.depth() > self.depth {
+            let Some(parent) = scope.parent() else { break };
+            scope = parent;
+        }
+        scope
+    }
+
+    /// The state of the store that was decided by.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+}
+
+/// What stood against it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deny {
+    /// Why.
+    pub reason: DenyReason,
+    /// The state of the store that was decided by.
+    pub revision: Revision,
+}
+
+/// Why something may not be done: the first of these that holds, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DenyReason {
+    /// The store holds records of a family this version does not know; one of them may forbid it.
+    UnreadablePolicy,
+    /// There is no such subject.
+    UnknownSubject,
+    /// The subject's record is unreadable; it is treated as disabled.
+    UnreadableSubject,
+    /// The subject is disabled.
+    Disabled,
+    /// The credential has ended.
+    RestrictionExpired {
+        /// When.
+        at: UnixTime,
+    },
+    /// Nothing grants it.
+    NoGrant {
+        /// What comes nearest to granting it; `None` when nothing is near.
+        nearest: Option<NearMiss>,
+    },
+    /// The subject may, its credential may not.
+    LimitedByRestriction {
+        /// What grants it to the subject.
+        granted_by: BindingId,
+    },
+}
+
+impl DenyReason {
+    /// A stable word for it, for logs and answers that programs read.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::UnreadablePolicy => "unreadable_policy",
+            Self::UnknownSubject => "unknown_subject",
+            Self::UnreadableSubject => "unreadable_subject",
+            Self::Disabled => "disabled",
+            Self::RestrictionExpired { .. } => "restriction_expired",
+            Self::NoGrant { .. } => "no_grant",
+            Self::LimitedByRestriction { .. } => "limited_by_restriction",
+        }
+    }
+}
+
+/// A binding that would grant it if one thing were otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NearMiss {
+    /// The binding.
+    pub binding: BindingId,
+    /// The role it binds.
+    pub role: RoleRef,
+    /// The group it is bound to; `None` when it is the subject's own.
+    pub via: Option<GroupId>,
+    /// What is otherwise.
+    pub missing: Missing,
+}
+
+/// The one thing that keeps a binding from granting; nearest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Missing {
+    /// The binding has ended.
+    Expired,
+    /// The scope lies out of reach of the subject's, the group's or the role's home.
+    OutOfReach,
+    /// The role is deleted or unreadable.
+    Role,
+    /// The binding holds elsewhere.
+    Scope,
+    /// The role does not have the permission.
+    Permission,
+}

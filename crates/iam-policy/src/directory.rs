@@ -1,0 +1,159 @@
+//! All there is to decide by, indexed for decisions.
+
+mod apply;
+mod index;
+mod live;
+
+use std::sync::Arc;
+
+use core_types::Subject;
+use rpds::{HashTrieMapSync, HashTrieSetSync};
+use state_store::{Key, Revision};
+
+pub(crate) use self::index::{Bound, Carried, GroupNode, Kept, RoleNode, Slot, SubjectNode};
+pub(crate) use self::live::{Held, Live, reaches, share_tenant};
+use crate::authorizer::Authorizer;
+use crate::builtin::BuiltInRole;
+use crate::holder::{BindingId, GroupId, Holder, RoleId, RoleRef};
+use crate::key::Stamped;
+use crate::pattern_set::PatternSet;
+use crate::record::{BindingRecord, GroupRecord, RoleRecord, SubjectRecord};
+
+/// Subjects, groups, roles and bindings of one instant; a [`View`](state_store::View) for a replica of the
+/// prefix [`PREFIX`](crate::PREFIX).
+///
+/// A clone shares its structure with the original. What a directory answers depends on the records in it
+/// alone, not on the order in which they came.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    pub(crate) subjects: HashTrieMapSync<Subject, SubjectNode>,
+    pub(crate) groups: HashTrieMapSync<GroupId, GroupNode>,
+    pub(crate) roles: HashTrieMapSync<RoleId, RoleNode>,
+    pub(crate) bindings: HashTrieMapSync<BindingId, Arc<Bound>>,
+    built_in: Arc<[(BuiltInRole, PatternSet)]>,
+    // Keys of families that this version does not know.
+    unknown: HashTrieSetSync<Key>,
+    pub(crate) started: bool,
+}
+
+impl Directory {
+    /// A directory with nobody in it, which denies everything.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            subjects: HashTrieMapSync::new_sync(),
+            groups: HashTrieMapSync::new_sync(),
+            roles: HashTrieMapSync::new_sync(),
+            bindings: HashTrieMapSync::new_sync(),
+            built_in: BuiltInRole::ALL.iter().map(|role| (*role, role.patterns())).collect(),
+            unknown: HashTrieSetSync::new_sync(),
+            started: false,
+        }
+    }
+
+    /// Whether a first administrator was made, ever.
+    #[must_use]
+    pub const fn is_started(&self) -> bool {
+        self.started
+    }
+
+    /// Answers by this directory; `revision` is where the store stood, and goes into each answer.
+    #[must_use]
+    pub const fn at(&self, revision: Revision) -> Authorizer<'_> {
+        Authorizer::at(self, revision)
+    }
+
+    /// The subject.
+    #[must_use]
+    pub fn subject(&self, id: Subject) -> Option<&SubjectRecord> {
+        self.subjects.get(&id)?.record.present()
+    }
+
+    /// The group.
+    #[must_use]
+    pub fn group(&self, id: GroupId) -> Option<&GroupRecord> {
+        self.groups.get(&id)?.record.present()
+    }
+
+    /// The role.
+    #[must_use]
+    pub fn role(&self, id: RoleId) -> Option<&RoleRecord> {
+        self.roles.get(&id)?.record.present()
+    }
+
+    /// The binding.
+    #[must_use]
+    pub fn binding(&self, id: BindingId) -> Option<&BindingRecord> {
+        self.bindings.get(&id).map(|bound| &bound.record)
+    }
+
+    /// All subjects, in no order.
+    pub fn subjects(&self) -> impl Iterator<Item = &SubjectRecord> {
+        self.subjects.values().filter_map(|node| node.record.present())
+    }
+
+    /// All groups, in no order.
+    pub fn groups(&self) -> impl Iterator<Item = &GroupRecord> {
+        self.groups.values().filter_map(|node| node.record.present())
+    }
+
+    /// All stored roles, in no order; [`BuiltInRole::ALL`] are beside them.
+    pub fn roles(&self) -> impl Iterator<Item = &RoleRecord> {
+        self.roles.values().filter_map(|node| node.record.present())
+    }
+
+    /// All bindings, in no order.
+    pub fn bindings(&self) -> impl Iterator<Item = &BindingRecord> {
+        self.bindings.values().map(|bound| &bound.record)
+    }
+
+    /// The bindings of the holder, by scope and id; not those a subject has through groups.
+    pub fn bindings_of(&self, holder: Holder) -> impl Iterator<Item = &BindingRecord> {
+        let carried = match holder {
+            Holder::Subject(subject) => self.subjects.get(&subject).map(|node| &node.carried),
+            Holder::Group(group) => self.groups.get(&group).map(|node| &node.carried),
+        };
+        carried.into_iter().flat_map(|carried| carried.bindings.iter().map(|bound| &bound.record))
+    }
+
+    /// The members of the group, in order.
+    pub fn members(&self, group: GroupId) -> impl Iterator<Item = Subject> {
+        self.groups.get(&group).into_iter().flat_map(|node| node.members.keys().copied())
+    }
+
+    /// The groups the subject is a member of, in order; such as exist no more are left out.
+    pub fn groups_of(&self, subject: Subject) -> impl Iterator<Item = &GroupRecord> {
+        let node = self.subjects.get(&subject).into_iter();
+        node.flat_map(|node| node.groups.keys()).filter_map(|group| self.group(*group))
+    }
+
+    /// What the role permits; `None` when it does not exist or is unreadable.
+    #[must_use]
+    pub fn permissions(&self, role: RoleRef) -> Option<&PatternSet> {
+        match role {
+            RoleRef::Custom(id) => self.role(id).map(|role| &role.permissions),
+            RoleRef::BuiltIn(name) => {
+                self.built_in.iter().find(|(role, _)| *role == name).map(|(_, patterns)| patterns)
+            }
+        }
+    }
+
+    /// Whether a record of a family that this version does not know is there.
+    pub(crate) fn has_unknown(&self) -> bool {
+        !self.unknown.is_empty()
+    }
+
+    pub(crate) fn stamp(&self, of: Stamped) -> Option<Revision> {
+        match of {
+            Stamped::Holder(Holder::Subject(subject)) => self.subjects.get(&subject)?.carried.stamp,
+            Stamped::Holder(Holder::Group(group)) => self.groups.get(&group)?.carried.stamp,
+            Stamped::Role(role) => self.roles.get(&role)?.stamp,
+        }
+    }
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self::new()
+    }
+}

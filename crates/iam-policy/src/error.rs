@@ -1,0 +1,136 @@
+use core_types::{Grant, RandomError, Subject};
+use state_store::{BatchError, LimitError, RecordError};
+use thiserror::Error;
+
+use crate::holder::{BindingId, GroupId, RoleId};
+
+/// Why a text is no name. The remote side may be shown the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// A name has at least one character.
+    #[error("the name is empty")]
+    Empty,
+    /// Longer than [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES).
+    #[error("the name is longer than {limit} bytes")]
+    TooLong {
+        /// The bound, in bytes.
+        limit: usize,
+    },
+    /// A character that names do not have, or do not begin with.
+    #[error("character not allowed at byte {at}")]
+    Character {
+        /// The offset, in bytes.
+        at: usize,
+    },
+}
+
+/// More patterns than [`MAX_PATTERNS`](crate::MAX_PATTERNS). Refuse the request that asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+#[error("more than {limit} permission patterns")]
+pub struct PatternSetError {
+    /// The bound.
+    pub limit: usize,
+}
+
+/// Why the grants of a subject are not listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum GrantsError {
+    /// More than [`MAX_EFFECTIVE_GRANTS`](crate::MAX_EFFECTIVE_GRANTS): ask about single permissions.
+    #[error("more than {limit} grants")]
+    TooMany {
+        /// The bound.
+        limit: usize,
+    },
+}
+
+/// Why a change of the directory was not planned. Nothing was written.
+///
+/// The caller of an administrative route may be shown the message: it names only what the request named, and
+/// what the caller lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The one who asks is not in the directory.
+    #[error("the caller is unknown")]
+    CallerUnknown,
+    /// The one who asks is disabled, or its record is unreadable.
+    #[error("the caller is disabled")]
+    CallerDisabled,
+    /// The credential of the one who asks has ended.
+    #[error("the caller's credential has expired")]
+    CallerExpired,
+    /// The caller would give what it does not hold itself, for as long, and lacks `iam:escalate` there.
+    #[error("the caller does not hold {missing}")]
+    Escalation {
+        /// The first grant, in order, that the caller does not hold.
+        missing: Grant,
+    },
+    /// There is no such subject.
+    #[error("there is no subject {0}")]
+    UnknownSubject(Subject),
+    /// There is no such group.
+    #[error("there is no group {0}")]
+    UnknownGroup(GroupId),
+    /// There is no such role.
+    #[error("there is no role {0}")]
+    UnknownRole(RoleId),
+    /// There is no such binding.
+    #[error("there is no binding {0}")]
+    UnknownBinding(BindingId),
+    /// The subject is no member of the group.
+    #[error("{0} is no member of {1}")]
+    NotMember(Subject, GroupId),
+    /// What the change depends on is stored but unreadable; an operator must look at it first.
+    #[error("the stored {what} is unreadable")]
+    Unreadable {
+        /// What kind of record.
+        what: &'static str,
+    },
+    /// The scope lies outside the home of the role, so that the binding would grant nothing.
+    #[error("the role belongs to another scope")]
+    OutsideHome,
+    /// The two belong to different tenants (first levels of scope), so that nothing would be granted.
+    #[error("this would cross from one tenant to another")]
+    OtherTenant,
+    /// Something still refers to it; remove that first.
+    #[error("still in use by {by} bindings or members")]
+    InUse {
+        /// How many refer to it.
+        by: usize,
+    },
+    /// The binding would have ended before it began.
+    #[error("the end lies in the past")]
+    AlreadyExpired,
+    /// Everything is as it should become already.
+    #[error("nothing would change")]
+    Unchanged,
+    /// There was a first administrator already.
+    #[error("the directory has been started before")]
+    AlreadyStarted,
+    /// A bound of this crate.
+    #[error("more than {limit} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The bound.
+        limit: usize,
+    },
+    /// No randomness for an id.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The record cannot be stored.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The change depends on more records than one batch can name.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+}
+
+impl From<LimitError> for WriteError {
+    fn from(error: LimitError) -> Self {
+        Self::Batch(BatchError::Limit(error))
+    }
+}

@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+
+mod authorizer;
+mod builtin;
+mod decision;
+mod directory;
+mod error;
+mod holder;
+mod key;
+mod name;
+mod pattern_set;
+pub mod plan;
+pub mod record;
+mod request;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod text;
+
+pub use authorizer::{Authorizer, MAX_EFFECTIVE_GRANTS, MAX_NEAREST_CONSIDERED};
+pub use builtin::BuiltInRole;
+pub use decision::{Allow, Decision, Deny, DenyReason, Missing, NearMiss};
+pub use directory::Directory;
+pub use error::{GrantsError, NameError, PatternSetError, WriteError};
+pub use holder::{BindingId, GroupId, Holder, RoleId, RoleRef};
+pub use key::PREFIX;
+pub use name::{MAX_NAME_BYTES, Name};
+pub use pattern_set::{MAX_PATTERNS, PatternSet};
+pub use plan::{Grantor, Planned, Planner};
+pub use request::AccessRequest;

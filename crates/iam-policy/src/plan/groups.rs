@@ -1,0 +1,103 @@
+use core_types::{Id, Scope, SecureRandom, Subject};
+
+use super::draft::readable;
+use super::{MAX_GROUPS_PER_SUBJECT, MAX_MEMBERS_PER_GROUP, Planned, Planner};
+use crate::directory::{Kept, share_tenant};
+use crate::error::WriteError;
+use crate::holder::{GroupId, Holder};
+use crate::key::{Place, Stamped};
+use crate::name::Name;
+use crate::record::{GroupRecord, MembershipRecord};
+
+impl Planner<'_> {
+    /// Plans a group, without members and holding nothing.
+    ///
+    /// # Errors
+    /// [`WriteError`] about the caller.
+    pub fn create_group(
+        &self,
+        name: Name,
+        home: Scope,
+        rng: &dyn SecureRandom,
+    ) -> Result<Planned<GroupId>, WriteError> {
+        let id = Id::generate(self.now, rng)?;
+        let mut draft = self.begin()?;
+        draft.create(Place::Group(id), &GroupRecord { id, name, home })?;
+        Ok(draft.finish(id))
+    }
+
+    /// Plans that the group be no more. A membership that is made at the same time may stay behind, and is
+    /// worth nothing.
+    ///
+    /// # Errors
+    /// [`WriteError::InUse`] while it has members or bindings, [`WriteError::UnknownGroup`],
+    /// [`WriteError::Unreadable`], or about the caller.
+    pub fn delete_group(&self, group: GroupId) -> Result<Planned<()>, WriteError> {
+        let kept = self.known_group(group)?;
+        let mut draft = self.begin()?;
+        if let Some(node) = self.directory.groups.get(&group) {
+            let by = node.members.size().saturating_add(node.carried.bindings.len());
+            if by > 0 {
+                return Err(WriteError::InUse { by });
+            }
+        }
+        draft.remove(Place::Group(group), kept.revision)?;
+        draft.rest_on_stamp(Stamped::Holder(group.into()), self)?;
+        Ok(draft.finish(()))
+    }
+
+    /// Plans that the subject be a member; the caller must hold everything the group holds.
+    ///
+    /// # Errors
+    /// [`WriteError::Escalation`], [`WriteError::UnknownGroup`], [`WriteError::UnknownSubject`],
+    /// [`WriteError::Unreadable`], [`WriteError::OtherTenant`], [`WriteError::TooMany`],
+    /// [`WriteError::Unchanged`], or about the caller.
+    pub fn add_member(&self, group: GroupId, subject: Subject) -> Result<Planned<()>, WriteError> {
+        let kept_group = self.known_group(group)?;
+        let kept_subject = self.known_subject(subject)?;
+        let mut draft = self.begin()?;
+        if !share_tenant(&kept_group.record.home, &kept_subject.record.home) {
+            return Err(WriteError::OtherTenant);
+        }
+        draft.rest_on(Place::Group(group), kept_group.revision)?;
+        draft.rest_on(Place::Subject(subject), kept_subject.revision)?;
+        let joined = self.directory.subjects.get(&subject).map(|node| &node.groups);
+        if joined.is_some_and(|groups| groups.contains_key(&group)) {
+            return Err(WriteError::Unchanged);
+        }
+        if joined.is_some_and(|groups| groups.size() >= MAX_GROUPS_PER_SUBJECT) {
+            return Err(WriteError::TooMany { what: "groups of one subject", limit: MAX_GROUPS_PER_SUBJECT });
+        }
+        if let Some(node) = self.directory.groups.get(&group) {
+            if node.members.size() >= MAX_MEMBERS_PER_GROUP {
+                return Err(WriteError::TooMany {
+                    what: "members of one group",
+                    limit: MAX_MEMBERS_PER_GROUP,
+                });
+            }
+            draft.rest_on_stamp(Stamped::Holder(group.into()), self)?;
+            self.guard_carried(&mut draft, &node.carried, &kept_group.record.home)?;
+        }
+        draft.create(Place::Member(group, subject), &MembershipRecord { group, subject })?;
+        draft.stamp(Stamped::Holder(Holder::Subject(subject)))?;
+        Ok(draft.finish(()))
+    }
+
+    /// Plans that the subject be no member any more.
+    ///
+    /// # Errors
+    /// [`WriteError::NotMember`], or about the caller.
+    pub fn remove_member(&self, group: GroupId, subject: Subject) -> Result<Planned<()>, WriteError> {
+        let node = self.directory.groups.get(&group);
+        let joined = node.and_then(|node| node.members.get(&subject).copied());
+        let joined = joined.ok_or(WriteError::NotMember(subject, group))?;
+        let mut draft = self.begin()?;
+        draft.remove(Place::Member(group, subject), joined)?;
+        Ok(draft.finish(()))
+    }
+
+    pub(super) fn known_group(&self, group: GroupId) -> Result<&Kept<GroupRecord>, WriteError> {
+        let slot = self.directory.groups.get(&group).map(|node| &node.record);
+        readable(slot, "group", WriteError::UnknownGroup(group))
+    }
+}

@@ -1,0 +1,156 @@
+//! What is stored, and under which keys.
+//!
+//! All keys begin with [`PREFIX`](crate::PREFIX). `SUBJECT` is `usr_…`, `svc_…` or `mch_…`.
+//!
+//! | Key after the prefix | Holds |
+//! |---|---|
+//! | `subject/SUBJECT` | [`SubjectRecord`] |
+//! | `group/grp_…` | [`GroupRecord`] |
+//! | `role/rol_…` | [`RoleRecord`] |
+//! | `member/grp_…/SUBJECT` | [`MembershipRecord`] |
+//! | `binding/bnd_…` | [`BindingRecord`] |
+//! | `stamp/ID` | written anew whenever the subject, the group or the role of this id comes to carry more, or a role comes to be bound: a plan that depends on how much it carries names the stamp it saw. Only the revision matters |
+//! | `started` | written once, with the first administrator |
+//!
+//! A record repeats the ids in its key; one that stands under another key is unreadable. Every record is
+//! JSON in the envelope of [`state_store::record`]; unknown fields and versions are refused.
+//!
+//! # What an unreadable record means
+//! A subject is as if disabled; a group, a role, a membership or a binding grants nothing. A key of no known
+//! family may hold what a later version denies by: while there is one, every decision is to deny.
+
+use core_types::{Limit, Scope, Subject, UnixTime};
+use serde::{Deserialize, Serialize};
+use state_store::Record;
+
+use crate::holder::{BindingId, GroupId, Holder, RoleId, RoleRef};
+use crate::name::Name;
+use crate::pattern_set::PatternSet;
+
+/// Someone or something that can hold rights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SubjectRecord {
+    /// Who.
+    pub id: Subject,
+    /// The label.
+    pub name: Name,
+    /// Where it is administered, and with it how far its rights can reach: the root's subjects everywhere,
+    /// others nowhere outside the first level of their home.
+    pub home: Scope,
+    /// Whether it may do anything at all.
+    pub state: SubjectState,
+}
+
+/// Whether a subject may use its rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SubjectState {
+    /// It may.
+    Enabled,
+    /// It may not, whatever it holds.
+    Disabled,
+}
+
+/// A group of subjects; what is bound to it, its members hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct GroupRecord {
+    /// Which.
+    pub id: GroupId,
+    /// The label.
+    pub name: Name,
+    /// Where it is administered; as for [`SubjectRecord::home`].
+    pub home: Scope,
+}
+
+/// A role of the embedder's own: a named set of permission patterns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct RoleRecord {
+    /// Which.
+    pub id: RoleId,
+    /// The label.
+    pub name: Name,
+    /// Where it is administered; it grants nothing outside.
+    pub home: Scope,
+    /// What it permits.
+    pub permissions: PatternSet,
+}
+
+/// A subject's membership of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct MembershipRecord {
+    /// The group.
+    pub group: GroupId,
+    /// The member.
+    pub subject: Subject,
+}
+
+/// A role, given to a holder, at a scope and below.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct BindingRecord {
+    /// Which.
+    pub id: BindingId,
+    /// What is given.
+    #[serde(with = "crate::text")]
+    pub role: RoleRef,
+    /// To whom.
+    #[serde(with = "crate::text")]
+    pub holder: Holder,
+    /// Where: here and below.
+    pub scope: Scope,
+    /// The first instant at which it no longer holds.
+    pub expires_at: Limit<UnixTime>,
+}
+
+impl BindingRecord {
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_expired(&self, now: UnixTime) -> bool {
+        matches!(self.expires_at, Limit::Only(at) if now >= at)
+    }
+}
+
+/// A value whose revision is all that matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stamp {}
+
+impl Record for SubjectRecord {
+    const KIND: &'static str = "iam-policy/subject";
+    const VERSION: u32 = 1;
+}
+
+impl Record for GroupRecord {
+    const KIND: &'static str = "iam-policy/group";
+    const VERSION: u32 = 1;
+}
+
+impl Record for RoleRecord {
+    const KIND: &'static str = "iam-policy/role";
+    const VERSION: u32 = 1;
+}
+
+impl Record for MembershipRecord {
+    const KIND: &'static str = "iam-policy/membership";
+    const VERSION: u32 = 1;
+}
+
+impl Record for BindingRecord {
+    const KIND: &'static str = "iam-policy/binding";
+    const VERSION: u32 = 1;
+}
+
+impl Record for Stamp {
+    const KIND: &'static str = "iam-policy/stamp";
+    const VERSION: u32 = 1;
+}
