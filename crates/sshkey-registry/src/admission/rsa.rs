@@ -1,0 +1,205 @@
+//! What is asked of an RSA key beyond its length.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "big integers grow instead of overflowing, no difference here is negative and no divisor is zero"
+)]
+
+use std::sync::LazyLock;
+
+use num_bigint::BigUint;
+use num_integer::Integer;
+
+use super::primes::{SMALL_PRIME_PRODUCT, SMALL_PRIMES};
+use crate::error::Refusal;
+
+/// How many steps of Fermat's factoring a modulus must withstand. One step already splits a modulus whose primes
+/// differ by less than the fourth root of `64 n`.
+pub const FERMAT_STEPS: u32 = 100;
+
+/// That nobody can compute the private key with little work.
+///
+/// Of Wiener's attack on small private exponents nothing needs to be checked once the public exponent is known to be
+/// less than 2³²: `e d = 1 + k lcm(p-1, q-1)` with `k ≥ 1`, and the least common multiple is at least `max(p, q) - 1`,
+/// so that `d` has at least 991 bits, where the attack needs `d` below `n^(1/4)`, 512 bits, at a length of 2048.
+pub(super) fn check(exponent: &[u8], modulus: &[u8]) -> Result<(), Refusal> {
+    let n = BigUint::from_bytes_be(modulus);
+    check_exponent(&BigUint::from_bytes_be(exponent), &n)?;
+    if n.is_even() {
+        return Err(Refusal::RsaModulusEven);
+    }
+    if !(&*SMALL_PRIME_PRODUCT % &n).gcd(&n).is_one_word() {
+        return Err(Refusal::RsaSmallFactor);
+    }
+    if has_roca_fingerprint(&n) {
+        return Err(Refusal::RsaRoca);
+    }
+    refuse_close_factors(&n)?;
+    if is_perfect_power(&n) {
+        return Err(Refusal::RsaPerfectPower);
+    }
+    refuse_fermat_factor(&n)
+}
+
+fn check_exponent(e: &BigUint, n: &BigUint) -> Result<(), Refusal> {
+    if *e < BigUint::from(3_u32) {
+        return Err(Refusal::RsaExponentTooSmall);
+    }
+    if e.is_even() {
+        return Err(Refusal::RsaExponentEven);
+    }
+    if e >= n {
+        return Err(Refusal::RsaExponentNotBelowModulus);
+    }
+    if e.bits() > 32 { Err(Refusal::RsaExponentTooLarge) } else { Ok(()) }
+}
+
+/// Whether the modulus is a power of 65537 modulo every prime up to 167, as the product of two primes from the
+/// defective generator is (Nemec, Sys, Svenda, Klinec, Matyas: «The Return of Coppersmith's Attack», CCS 2017, 3.1).
+/// For another modulus that happens with a probability below 2⁻²⁷.
+fn has_roca_fingerprint(n: &BigUint) -> bool {
+    ROCA_SUBGROUPS.iter().all(|(prime, powers)| contains(powers, small_remainder(n, *prime)))
+}
+
+/// Fermat: `n = a² - b²` for an `a` just above the square root of `n`.
+fn refuse_close_factors(n: &BigUint) -> Result<(), Refusal> {
+    let root = n.sqrt();
+    let mut a = root.clone();
+    if &root * &root == *n {
+        return Err(Refusal::RsaPerfectPower);
+    }
+    a.inc();
+    let mut rest = &a * &a;
+    rest -= n;
+    for _ in 0..FERMAT_STEPS {
+        if is_square(&rest) {
+            return Err(Refusal::RsaClosePrimes);
+        }
+        // (a + 1)² - a²
+        rest += &a;
+        a.inc();
+        rest += &a;
+    }
+    Ok(())
+}
+
+/// Whether the number is a square; most numbers are refused by their remainders.
+fn is_square(number: &BigUint) -> bool {
+    let maybe = SQUARES.iter().all(|(modulus, squares)| contains(squares, small_remainder(number, *modulus)));
+    maybe && {
+        let root = number.sqrt();
+        &root * &root == *number
+    }
+}
+
+/// Whether the number is a cube or a higher power. (Squares have been refused; the base is at least 2¹⁶, because
+/// smaller factors have been refused as well.)
+fn is_perfect_power(n: &BigUint) -> bool {
+    let greatest = u32::try_from(n.bits()).unwrap_or(u32::MAX) / 16;
+    POWER_RESIDUES.iter().take_while(|test| test.power <= greatest).any(|test| {
+        // For a prime q = 1 + m power, a power's m-th power is 0 or 1 modulo q; of other numbers few are.
+        let maybe = test.moduli.iter().all(|&q| {
+            let residue = small_remainder(n, q);
+            residue == 0 || power_modulo(residue, q.saturating_sub(1).div_euclid(test.power), q) == 1
+        });
+        maybe && n.nth_root(test.power).pow(test.power) == *n
+    })
+}
+
+/// `2^(n-1) - 1` and `n`: of a prime they share all (Fermat's little theorem), of a prime's power the prime, of a
+/// sound modulus nothing. Composite numbers that look prime to the base 2 are refused as well; no honest key is one.
+fn refuse_fermat_factor(n: &BigUint) -> Result<(), Refusal> {
+    let mut power = BigUint::from(2_u32).modpow(&(n - 1_u32), n);
+    power.dec();
+    let shared = power.gcd(n);
+    if shared == *n {
+        Err(Refusal::RsaModulusPrime)
+    } else if shared.is_one_word() {
+        Ok(())
+    } else {
+        Err(Refusal::RsaFactorFound)
+    }
+}
+
+/// Whether a number is 1; the numbers it is asked of are greatest common divisors and never 0.
+trait OneWord {
+    fn is_one_word(&self) -> bool;
+}
+
+impl OneWord for BigUint {
+    fn is_one_word(&self) -> bool {
+        self.bits() == 1
+    }
+}
+
+fn small_remainder(number: &BigUint, modulus: u32) -> u32 {
+    u32::try_from(number % modulus).unwrap_or(0)
+}
+
+fn power_modulo(base: u32, mut exponent: u32, modulus: u32) -> u32 {
+    let modulus = u64::from(modulus);
+    let mut square = u64::from(base);
+    let mut result = 1_u64;
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            result = multiply_modulo(result, square, modulus);
+        }
+        square = multiply_modulo(square, square, modulus);
+        exponent >>= 1;
+    }
+    u32::try_from(result).unwrap_or(0)
+}
+
+/// Both factors are below the modulus, which is below 2³².
+fn multiply_modulo(a: u64, b: u64, modulus: u64) -> u64 {
+    a.wrapping_mul(b).checked_rem(modulus).unwrap_or(0)
+}
+
+fn contains(set: &[bool], value: u32) -> bool {
+    usize::try_from(value).ok().and_then(|value| set.get(value)).copied().unwrap_or(false)
+}
+
+/// The set of `values`, as marks up to `modulus`.
+fn marks(modulus: u32, values: impl Iterator<Item = u32>) -> Vec<bool> {
+    let mut set = vec![false; usize::try_from(modulus).unwrap_or(0)];
+    for value in values {
+        if let Some(mark) = usize::try_from(value).ok().and_then(|value| set.get_mut(value)) {
+            *mark = true;
+        }
+    }
+    set
+}
+
+/// For each odd prime up to 167, the powers of 65537.
+static ROCA_SUBGROUPS: LazyLock<Vec<(u32, Vec<bool>)>> = LazyLock::new(|| {
+    let primes = SMALL_PRIMES.iter().copied().take_while(|&prime| prime <= 167);
+    primes
+        .map(|prime| (prime, marks(prime, (0..prime).map(|k| power_modulo(65537 % prime, k, prime)))))
+        .collect()
+});
+
+/// The squares modulo some numbers that few squares remain of.
+static SQUARES: LazyLock<Vec<(u32, Vec<bool>)>> = LazyLock::new(|| {
+    let squares = |modulus: u32| marks(modulus, (0..modulus).map(move |k| power_modulo(k, 2, modulus)));
+    [64, 63, 65, 11, 17, 19, 23, 31, 37].into_iter().map(|modulus| (modulus, squares(modulus))).collect()
+});
+
+/// For each odd prime power that a modulus of 16384 bits could be, primes that show that it is not.
+static POWER_RESIDUES: LazyLock<Vec<PowerResidues>> = LazyLock::new(|| {
+    let powers = SMALL_PRIMES.iter().copied().take_while(|&power| power <= crate::key::MAX_RSA_BITS / 16);
+    powers
+        .map(|power| {
+            let is_one_more = |q: &u32| q % power == 1;
+            PowerResidues {
+                power,
+                moduli: SMALL_PRIMES.iter().copied().filter(is_one_more).take(4).collect(),
+            }
+        })
+        .collect()
+});
+
+#[derive(Debug)]
+struct PowerResidues {
+    power: u32,
+    moduli: Vec<u32>,
+}
