@@ -1,0 +1,283 @@
+use std::sync::Arc;
+
+use core_types::{Limit, Scope, Subject, TokenId, UnixTime};
+use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
+use state_store::{Key, LimitError, Prefix, Record, RecordError, Revision, Value, View, record};
+
+use crate::entry::{Entry, Profiles, is_known_subject};
+use crate::index::IdMap;
+use crate::record::{
+    Cut, EPOCH, EpochRecord, KEY_PREFIX, MARKER_ALL, MARKER_OWNER, MARKER_SCOPE, MarkerRecord, TOKEN,
+    TokenRecord, USAGE, UsageRecord,
+};
+
+/// The tokens of a store in memory: what a [`Replica`](state_store::Replica) keeps for a [`Vault`](crate::Vault).
+///
+/// A token whose record cannot be read is unknown, and so refused. A revocation of many that cannot be read
+/// might be of any token, so all are refused until it can.
+#[derive(Debug, Clone)]
+pub struct TokenView {
+    tokens: IdMap<Arc<Entry>>,
+    usage: IdMap<UsageRecord>,
+    markers: Markers,
+    profiles: Arc<Profiles>,
+}
+
+impl TokenView {
+    /// No tokens.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            tokens: IdMap::new(),
+            usage: IdMap::new(),
+            markers: Markers::default(),
+            profiles: Arc::default(),
+        }
+    }
+
+    /// What the view is made from: give it to [`Replica::open`](state_store::Replica::open).
+    ///
+    /// # Errors
+    /// None that can occur: the prefix is within its bound.
+    pub fn prefix() -> Result<Prefix, LimitError> {
+        Prefix::new(KEY_PREFIX)
+    }
+
+    /// How many tokens there are, dead ones that are not yet purged included.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    #[inline]
+    pub(crate) fn token(&self, id: TokenId) -> Option<&Arc<Entry>> {
+        self.tokens.get(id)
+    }
+
+    pub(crate) fn usage(&self, id: TokenId) -> Option<&UsageRecord> {
+        self.usage.get(id)
+    }
+
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = (TokenId, &Arc<Entry>)> {
+        self.tokens.iter()
+    }
+
+    pub(crate) const fn markers(&self) -> &Markers {
+        &self.markers
+    }
+}
+
+impl Default for TokenView {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl View for TokenView {
+    fn put(&mut self, key: &Key, value: &Value, revision: Revision) -> Result<(), RecordError> {
+        match Place::of(key) {
+            Some(Place::Token(id)) => {
+                let record: TokenRecord = record::decode(value)?;
+                if record.id != id {
+                    return Err(inconsistent::<TokenRecord>("its id is not its key's"));
+                }
+                if !is_known_subject(record.owner) {
+                    return Err(inconsistent::<TokenRecord>("its owner is of an unknown kind"));
+                }
+                self.tokens.insert(id, Arc::new(Entry::new(record, revision, &self.profiles)));
+            }
+            Some(Place::Usage(id)) => {
+                self.usage.insert(id, record::decode(value)?);
+            }
+            Some(Place::Marker(place)) => {
+                let record: MarkerRecord = record::decode(value)?;
+                self.markers.put(place, Marker { cuts: record.cuts, revision });
+                self.markers.poisoned.remove_mut(key);
+            }
+            Some(Place::Epoch) => {
+                let record: EpochRecord = record::decode(value)?;
+                self.markers.epoch = record.epoch;
+                self.markers.epoch_revision = Some(revision);
+                self.markers.poisoned.remove_mut(key);
+            }
+            None => return Err(inconsistent::<TokenRecord>("its key is of an unknown form")),
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, key: &Key) {
+        match Place::of(key) {
+            Some(Place::Token(id)) => {
+                self.tokens.remove(id);
+            }
+            Some(Place::Usage(id)) => {
+                self.usage.remove(id);
+            }
+            Some(Place::Marker(place)) => self.markers.remove(place),
+            Some(Place::Epoch) => self.markers.epoch_revision = None,
+            None => {}
+        }
+        self.markers.poisoned.remove_mut(key);
+    }
+
+    fn poison(&mut self, key: &Key) {
+        match Place::of(key) {
+            Some(Place::Token(id)) => {
+                self.tokens.remove(id);
+            }
+            // As a token that was used up, and not since the beginning of time.
+            Some(Place::Usage(id)) => {
+                self.usage.insert(id, UsageRecord { last_used_at: None, uses: u64::MAX, failures: u64::MAX });
+            }
+            Some(Place::Marker(_) | Place::Epoch) | None => {
+                self.markers.poisoned.insert_mut(key.clone());
+            }
+        }
+    }
+}
+
+/// The revocations of many.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Markers {
+    all: Option<Arc<Marker>>,
+    owners: RedBlackTreeMapSync<Subject, Arc<Marker>>,
+    scopes: RedBlackTreeMapSync<Scope, Arc<Marker>>,
+    pub(crate) epoch: u64,
+    pub(crate) epoch_revision: Option<Revision>,
+    poisoned: RedBlackTreeSetSync<Key>,
+}
+
+/// A marker, and the commit that wrote it.
+#[derive(Debug)]
+pub(crate) struct Marker {
+    pub(crate) cuts: Vec<Cut>,
+    pub(crate) revision: Revision,
+}
+
+/// What a marker covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MarkerPlace {
+    All,
+    Owner(Subject),
+    Scope(Scope),
+}
+
+impl Markers {
+    /// Whether a marker exists that cannot be read.
+    pub(crate) fn is_damaged(&self) -> bool {
+        !self.poisoned.is_empty()
+    }
+
+    pub(crate) fn get(&self, place: &MarkerPlace) -> Option<&Arc<Marker>> {
+        match place {
+            MarkerPlace::All => self.all.as_ref(),
+            MarkerPlace::Owner(owner) => self.owners.get(owner),
+            MarkerPlace::Scope(scope) => self.scopes.get(scope),
+        }
+    }
+
+    /// Whether all tokens of the owner, or all there are, were revoked after this one was issued.
+    pub(crate) fn kills_owner(&self, owner: Subject, epoch: u64, created_at: UnixTime) -> bool {
+        let kills = |marker: &Arc<Marker>| marker.kills(epoch, created_at);
+        self.all.as_ref().is_some_and(kills)
+            || (!self.owners.is_empty() && self.owners.get(&owner).is_some_and(kills))
+    }
+
+    /// Whether all tokens of a scope at or above `home` were revoked after this one was issued.
+    pub(crate) fn kills_scope(&self, home: &Scope, epoch: u64, created_at: UnixTime) -> bool {
+        if self.scopes.is_empty() {
+            return false;
+        }
+        let mut scope = Some(home.clone());
+        while let Some(here) = scope {
+            if self.scopes.get(&here).is_some_and(|marker| marker.kills(epoch, created_at)) {
+                return true;
+            }
+            scope = here.parent();
+        }
+        false
+    }
+
+    fn put(&mut self, place: MarkerPlace, marker: Marker) {
+        let marker = Arc::new(marker);
+        match place {
+            MarkerPlace::All => self.all = Some(marker),
+            MarkerPlace::Owner(owner) => self.owners.insert_mut(owner, marker),
+            MarkerPlace::Scope(scope) => self.scopes.insert_mut(scope, marker),
+        }
+    }
+
+    fn remove(&mut self, place: MarkerPlace) {
+        match place {
+            MarkerPlace::All => self.all = None,
+            MarkerPlace::Owner(owner) => {
+                self.owners.remove_mut(&owner);
+            }
+            MarkerPlace::Scope(scope) => {
+                self.scopes.remove_mut(&scope);
+            }
+        }
+    }
+}
+
+impl Marker {
+    fn kills(&self, epoch: u64, created_at: UnixTime) -> bool {
+        self.cuts.iter().any(|cut| {
+            epoch < cut.epoch
+                && match cut.issued_before {
+                    Limit::Unlimited => true,
+                    Limit::Only(instant) => created_at < instant,
+                }
+        })
+    }
+}
+
+/// What a key is about.
+enum Place {
+    Token(TokenId),
+    Usage(TokenId),
+    Marker(MarkerPlace),
+    Epoch,
+}
+
+impl Place {
+    fn of(key: &Key) -> Option<Self> {
+        if let Some(id) = key.strip_text_prefix(TOKEN) {
+            return id.parse().ok().map(Self::Token);
+        }
+        if let Some(id) = key.strip_text_prefix(USAGE) {
+            return id.parse().ok().map(Self::Usage);
+        }
+        if let Some(owner) = key.strip_text_prefix(MARKER_OWNER) {
+            return owner.parse().ok().map(MarkerPlace::Owner).map(Self::Marker);
+        }
+        if let Some(scope) = key.strip_text_prefix(MARKER_SCOPE) {
+            return scope.parse().ok().map(MarkerPlace::Scope).map(Self::Marker);
+        }
+        match key.strip_text_prefix("") {
+            Some(MARKER_ALL) => Some(Self::Marker(MarkerPlace::All)),
+            Some(EPOCH) => Some(Self::Epoch),
+            _ => None,
+        }
+    }
+}
+
+impl MarkerPlace {
+    pub(crate) fn key(&self) -> Result<Key, LimitError> {
+        match self {
+            Self::All => Key::new(MARKER_ALL),
+            Self::Owner(owner) => Key::new(format!("{MARKER_OWNER}{owner}")),
+            Self::Scope(scope) => Key::new(format!("{MARKER_SCOPE}{scope}")),
+        }
+    }
+}
+
+fn inconsistent<R: Record>(what: &'static str) -> RecordError {
+    RecordError::Inconsistent { kind: R::KIND, what }
+}
