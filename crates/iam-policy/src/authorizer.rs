@@ -3,7 +3,7 @@ use state_store::Revision;
 use state_store::replica::Snapshot;
 
 use crate::decision::{Allow, Decision, Deny, DenyReason, NearMiss};
-use crate::directory::{Directory, Live};
+use crate::directory::{Directory, Live, reaches};
 use crate::error::GrantsError;
 use crate::request::AccessRequest;
 
@@ -104,8 +104,12 @@ impl<'a> Authorizer<'a> {
 /// The binding that is nearest to granting: the nearest kind of lack, then the subject's own before those of
 /// its groups, then by scope and id.
 fn nearest(live: &Live<'_>, request: &AccessRequest<'_>) -> Option<NearMiss> {
-    let all = live.sources().flat_map(|source| source.bindings().iter().map(move |bound| (source, bound)));
-    let misses = all.take(MAX_NEAREST_CONSIDERED).filter_map(|(source, bound)| {
+    // What another tenant's groups and bindings give the subject has no bearing on this resource, and is not
+    // looked at: nothing that tenant does shows here.
+    let sources = live.sources().filter(|source| source.reaches(request.resource));
+    let all = sources.flat_map(|source| source.bindings().iter().map(move |bound| (source, bound)));
+    let near = all.filter(|(_, bound)| reaches(&bound.record.scope, request.resource));
+    let misses = near.take(MAX_NEAREST_CONSIDERED).filter_map(|(source, bound)| {
         let missing = source.only_lack(bound, request)?;
         let (binding, role) = (bound.record.id, bound.record.role);
         Some(NearMiss { binding, role, via: source.group_id(), missing })

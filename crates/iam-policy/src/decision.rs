@@ -154,9 +154,9 @@ pub struct NearMiss {
 pub enum Missing {
     /// The binding has ended.
     Expired,
-    /// The scope lies out of reach of the subject's, the group's or the role's home.
+    /// The binding's scope lies out of reach of the subject's or the group's home.
     OutOfReach,
-    /// The role is deleted or unreadable.
+    /// The role is deleted, unreadable, or at home elsewhere.
     Role,
     /// The binding holds elsewhere.
     Scope,

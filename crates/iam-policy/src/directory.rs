@@ -6,7 +6,7 @@ mod live;
 
 use std::sync::Arc;
 
-use core_types::Subject;
+use core_types::{Scope, Subject};
 use rpds::{HashTrieMapSync, HashTrieSetSync};
 use state_store::{Key, Revision};
 
@@ -132,10 +132,22 @@ impl Directory {
     pub fn permissions(&self, role: RoleRef) -> Option<&PatternSet> {
         match role {
             RoleRef::Custom(id) => self.role(id).map(|role| &role.permissions),
-            RoleRef::BuiltIn(name) => {
-                self.built_in.iter().find(|(role, _)| *role == name).map(|(_, patterns)| patterns)
-            }
+            RoleRef::BuiltIn(role) => self.built_in(role),
         }
+    }
+
+    /// What the role permits where it is bound at `scope`; `None` also when its home is elsewhere.
+    pub(crate) fn permissions_at(&self, role: RoleRef, scope: &Scope) -> Option<&PatternSet> {
+        match role {
+            RoleRef::Custom(id) => {
+                self.role(id).filter(|role| role.home.contains(scope)).map(|role| &role.permissions)
+            }
+            RoleRef::BuiltIn(role) => self.built_in(role),
+        }
+    }
+
+    fn built_in(&self, name: BuiltInRole) -> Option<&PatternSet> {
+        self.built_in.iter().find(|(role, _)| *role == name).map(|(_, patterns)| patterns)
     }
 
     /// Whether a record of a family that this version does not know is there.
@@ -148,6 +160,7 @@ impl Directory {
             Stamped::Holder(Holder::Subject(subject)) => self.subjects.get(&subject)?.carried.stamp,
             Stamped::Holder(Holder::Group(group)) => self.groups.get(&group)?.carried.stamp,
             Stamped::Role(role) => self.roles.get(&role)?.stamp,
+            Stamped::Members(group) => self.groups.get(&group)?.joined,
         }
     }
 }

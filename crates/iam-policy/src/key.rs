@@ -23,6 +23,8 @@ pub(crate) enum Place {
 pub(crate) enum Stamped {
     Holder(Holder),
     Role(RoleId),
+    /// A group's coming to have more members, rather than to carry more.
+    Members(GroupId),
 }
 
 /// Why a key is none of ours.
@@ -44,6 +46,7 @@ impl Place {
             Self::Binding(id) => Key::new(format!("{PREFIX}binding/{id}")),
             Self::Stamp(Stamped::Holder(id)) => Key::new(format!("{PREFIX}stamp/{id}")),
             Self::Stamp(Stamped::Role(id)) => Key::new(format!("{PREFIX}stamp/{id}")),
+            Self::Stamp(Stamped::Members(id)) => Key::new(format!("{PREFIX}joined/{id}")),
             Self::Started => Key::new(format!("{PREFIX}started")),
         }
     }
@@ -66,6 +69,7 @@ impl Place {
                 let holder = id.parse().ok().map(Stamped::Holder);
                 holder.or_else(|| id.parse().ok().map(Stamped::Role)).map(Self::Stamp)
             }
+            "joined" => id.parse().ok().map(Stamped::Members).map(Self::Stamp),
             _ => return Err(NoPlace::Unknown),
         };
         place.ok_or(NoPlace::Nameless)

@@ -3,7 +3,8 @@
 //! A [`Planner`] looks at one state of the directory and either refuses, or answers with a batch for
 //! [`StateStore::commit`](state_store::StateStore::commit). The batch expects of every record it rests on that
 //! it is still as it was seen: what it refers to is there, the caller is not disabled meanwhile, and holds
-//! still what it gives away. On a conflict plan again, by a newer state.
+//! still what it gives away. A batch that is committed could have been planned by the very state it met. On a
+//! conflict plan again, by a newer one.
 //!
 //! Whether the caller may use the route at all (`iam:write` at the home of what is changed, say) is for the
 //! embedder to ask [`authorize`](crate::Authorizer::authorize) before. The planner sees to one thing that no

@@ -9,7 +9,8 @@
 //! | `role/rol_…` | [`RoleRecord`] |
 //! | `member/grp_…/SUBJECT` | [`MembershipRecord`] |
 //! | `binding/bnd_…` | [`BindingRecord`] |
-//! | `stamp/ID` | written anew whenever the subject, the group or the role of this id comes to carry more, or a role comes to be bound: a plan that depends on how much it carries names the stamp it saw. Only the revision matters |
+//! | `stamp/ID` | written anew whenever more is bound to the subject or group of this id, the subject joins a group, or the role is bound: a plan that depends on there being no more than it saw expects the stamp it saw. Only its revision matters |
+//! | `joined/grp_…` | likewise, whenever the group comes to have more members |
 //! | `started` | written once, with the first administrator |
 //!
 //! A record repeats the ids in its key; one that stands under another key is unreadable. Every record is

@@ -106,6 +106,7 @@ impl Directory {
         match of {
             Stamped::Holder(holder) => self.edit_carried(holder, |carried| carried.stamp = revision),
             Stamped::Role(role) => edit(&mut self.roles, role, |node| node.stamp = revision),
+            Stamped::Members(group) => edit(&mut self.groups, group, |node| node.joined = revision),
         }
     }
 

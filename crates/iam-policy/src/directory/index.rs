@@ -138,17 +138,23 @@ pub(crate) struct GroupNode {
     pub(crate) record: Slot<GroupRecord>,
     pub(crate) carried: Carried,
     pub(crate) members: RedBlackTreeMapSync<Subject, Revision>,
+    pub(crate) joined: Option<Revision>,
 }
 
 impl Default for GroupNode {
     fn default() -> Self {
-        Self { record: Slot::Absent, carried: Carried::default(), members: RedBlackTreeMapSync::new_sync() }
+        Self {
+            record: Slot::Absent,
+            carried: Carried::default(),
+            members: RedBlackTreeMapSync::new_sync(),
+            joined: None,
+        }
     }
 }
 
 impl GroupNode {
     pub(super) fn is_empty(&self) -> bool {
-        self.record.is_absent() && self.carried.is_empty() && self.members.is_empty()
+        self.record.is_absent() && self.carried.is_empty() && self.members.is_empty() && self.joined.is_none()
     }
 }
 

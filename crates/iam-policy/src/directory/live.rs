@@ -6,7 +6,7 @@ use state_store::Revision;
 use super::index::{Bindings, Bound, Kept};
 use super::{Directory, GroupNode, Slot, SubjectNode};
 use crate::decision::{DenyReason, Missing};
-use crate::holder::{GroupId, RoleRef};
+use crate::holder::GroupId;
 use crate::pattern_set::PatternSet;
 use crate::record::{GroupRecord, SubjectRecord, SubjectState};
 use crate::request::AccessRequest;
@@ -112,25 +112,31 @@ impl<'a> Source<'a> {
         self.permissions(bound, request.now).is_ok_and(|patterns| patterns.matches(request.permission))
     }
 
+    /// Whether anything bound to this source can count at `scope`.
+    pub(crate) fn reaches(&self, scope: &Scope) -> bool {
+        reaches(&self.subject.home, scope)
+            && self.group.is_none_or(|via| reaches(&via.group.record.home, scope))
+    }
+
     /// What the binding permits at its scope, or the first thing for which it permits nothing.
     fn permissions(&self, bound: &Bound, now: UnixTime) -> Result<&'a PatternSet, Missing> {
         if bound.record.is_expired(now) {
             return Err(Missing::Expired);
         }
-        if !self.is_in_reach(bound) {
+        if !self.reaches(&bound.record.scope) {
             return Err(Missing::OutOfReach);
         }
-        self.directory.permissions(bound.record.role).ok_or(Missing::Role)
+        self.directory.permissions_at(bound.record.role, &bound.record.scope).ok_or(Missing::Role)
     }
 
     /// The one thing for which the binding does not grant what is asked; `None` when it does, or when there
     /// is more than one.
     pub(crate) fn only_lack(&self, bound: &Bound, request: &AccessRequest<'_>) -> Option<Missing> {
         let record = &bound.record;
-        let role = self.directory.permissions(record.role);
+        let role = self.directory.permissions_at(record.role, &record.scope);
         let checks = [
             (record.is_expired(request.now), Missing::Expired),
-            (!self.is_in_reach(bound), Missing::OutOfReach),
+            (!self.reaches(&record.scope), Missing::OutOfReach),
             (role.is_none(), Missing::Role),
             (!record.scope.contains(request.resource), Missing::Scope),
             (role.is_some_and(|patterns| !patterns.matches(request.permission)), Missing::Permission),
@@ -138,18 +144,6 @@ impl<'a> Source<'a> {
         let mut lacks = checks.into_iter().filter(|(lacks, _)| *lacks);
         let (_, first) = lacks.next()?;
         lacks.next().is_none().then_some(first)
-    }
-
-    /// Whether the scope of the binding is one where the subject, the group and the role count for anything.
-    fn is_in_reach(&self, bound: &Bound) -> bool {
-        let scope = &bound.record.scope;
-        let role_home = match bound.record.role {
-            RoleRef::BuiltIn(_) => None,
-            RoleRef::Custom(role) => self.directory.role(role).map(|role| &role.home),
-        };
-        reaches(&self.subject.home, scope)
-            && self.group.is_none_or(|via| reaches(&via.group.record.home, scope))
-            && role_home.is_none_or(|home| home.contains(scope))
     }
 }
 

@@ -26,8 +26,7 @@ impl Planner<'_> {
         Ok(draft.finish(id))
     }
 
-    /// Plans that the group be no more. A membership that is made at the same time may stay behind, and is
-    /// worth nothing.
+    /// Plans that the group be no more.
     ///
     /// # Errors
     /// [`WriteError::InUse`] while it has members or bindings, [`WriteError::UnknownGroup`],
@@ -43,6 +42,7 @@ impl Planner<'_> {
         }
         draft.remove(Place::Group(group), kept.revision)?;
         draft.rest_on_stamp(Stamped::Holder(group.into()), self)?;
+        draft.rest_on_stamp(Stamped::Members(group), self)?;
         Ok(draft.finish(()))
     }
 
@@ -80,6 +80,7 @@ impl Planner<'_> {
         }
         draft.create(Place::Member(group, subject), &MembershipRecord { group, subject })?;
         draft.stamp(Stamped::Holder(Holder::Subject(subject)))?;
+        draft.stamp(Stamped::Members(group))?;
         Ok(draft.finish(()))
     }
 

@@ -1,0 +1,157 @@
+//! Random small worlds: names are few, so that everything meets everything.
+
+use core_types::testing::arb_pattern;
+use core_types::{Grant, Limit, Permission, PermissionPattern, Restriction, Scope, Subject, UnixTime};
+use iam_policy::{BuiltInRole, Holder, RoleRef};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::reference::Question;
+use crate::world::{BindingFact, Fate, GroupFact, MemberFact, RoleFact, SubjectFact, World, id, user};
+
+const SUBJECTS: u8 = 4;
+const GROUPS: u8 = 3;
+const ROLES: u8 = 4;
+
+pub(crate) fn arb_world() -> impl Strategy<Value = World> {
+    let subjects: Vec<_> = (0..SUBJECTS).map(arb_subject_fact).collect();
+    let groups: Vec<_> = (0..GROUPS)
+        .map(|number| {
+            (arb_home(), arb_fate()).prop_map(move |(home, fate)| GroupFact { id: id(number), home, fate })
+        })
+        .collect();
+    let roles: Vec<_> = (0..ROLES).map(arb_role).collect();
+    let members = vec((0..GROUPS, 0..SUBJECTS, arb_fate()), 0..8).prop_map(|facts| {
+        let mut members: Vec<MemberFact> = Vec::new();
+        for (group, subject, fate) in facts {
+            let member = MemberFact { group: id(group), subject: user(subject), fate };
+            members.retain(|other| (other.group, other.subject) != (member.group, member.subject));
+            members.push(member);
+        }
+        members
+    });
+    let bindings = vec(arb_binding(), 0..20).prop_map(|mut bindings| {
+        for (number, binding) in (0..).zip(&mut bindings) {
+            binding.id = id(number);
+        }
+        bindings
+    });
+    (subjects, groups, roles, members, bindings, prop::bool::weighted(0.02)).prop_map(
+        |(subjects, groups, roles, members, bindings, has_unknown_family)| World {
+            subjects,
+            groups,
+            roles,
+            members,
+            bindings,
+            has_unknown_family,
+        },
+    )
+}
+
+fn arb_subject_fact(number: u8) -> impl Strategy<Value = SubjectFact> {
+    (arb_home(), prop::bool::weighted(0.95), arb_fate()).prop_map(move |(home, enabled, fate)| SubjectFact {
+        id: user(number),
+        home,
+        enabled,
+        fate,
+    })
+}
+
+pub(crate) fn arb_role(number: u8) -> impl Strategy<Value = RoleFact> {
+    (arb_home(), vec(arb_pattern(), 0..6), arb_fate()).prop_map(move |(home, patterns, fate)| RoleFact {
+        id: id(number),
+        home,
+        patterns,
+        fate,
+    })
+}
+
+/// A binding whose id is still to be given.
+pub(crate) fn arb_binding() -> impl Strategy<Value = BindingFact> {
+    let role = prop_oneof![
+        4 => (0..ROLES + 1).prop_map(|number| RoleRef::Custom(id(number))),
+        1 => select(BuiltInRole::ALL).prop_map(RoleRef::BuiltIn),
+    ];
+    let holder = prop_oneof![
+        (0..SUBJECTS).prop_map(|number| Holder::Subject(user(number))),
+        (0..GROUPS).prop_map(|number| Holder::Group(id(number))),
+    ];
+    let end = prop_oneof![
+        6 => Just(Limit::Unlimited),
+        1 => (0_u64..4).prop_map(|at| Limit::Only(UnixTime::from_millis(at))),
+    ];
+    (role, holder, arb_scope(2), end, arb_fate()).prop_map(|(role, holder, scope, expires_at, fate)| {
+        BindingFact { id: id(u8::MAX), role, holder, scope, expires_at, fate }
+    })
+}
+
+/// Mostly the root, so that most of a world counts for something.
+fn arb_home() -> impl Strategy<Value = Scope> {
+    prop_oneof![3 => Just(Scope::root()), 1 => arb_scope(2)]
+}
+
+/// A scope of at most `depth` levels, with two names to choose from at each.
+pub(crate) fn arb_scope(depth: usize) -> impl Strategy<Value = Scope> {
+    vec(select(&["a", "b"][..]), 0..=depth).prop_map(|names| {
+        names.iter().fold(Scope::root(), |scope, name| scope.child("project", name).unwrap())
+    })
+}
+
+/// No limit, or a few grants that cut off most; with and without an end.
+pub(crate) fn arb_restriction() -> impl Strategy<Value = Restriction> {
+    let grant = (arb_pattern(), arb_scope(1)).prop_map(|(pattern, scope)| Grant::new(pattern, scope));
+    let restriction = prop_oneof![
+        1 => Just(Restriction::unrestricted()),
+        1 => vec(grant, 0..4).prop_map(|grants| Restriction::only(grants).unwrap()),
+    ];
+    (restriction, prop::option::weighted(0.2, 0_u64..4)).prop_map(|(restriction, end)| match end {
+        Some(end) => restriction.expiring(UnixTime::from_millis(end)),
+        None => restriction,
+    })
+}
+
+pub(crate) fn arb_fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![30 => Just(Fate::Readable), 1 => Just(Fate::Unreadable), 1 => Just(Fate::Gone)]
+}
+
+pub(crate) fn arb_question() -> impl Strategy<Value = Question> {
+    let subject = prop_oneof![12 => 0..SUBJECTS, 1 => Just(SUBJECTS)];
+    (subject, arb_restriction(), select(permissions()), arb_scope(3), 0_u64..4).prop_map(
+        |(subject, restriction, permission, resource, now)| Question {
+            subject: user(subject),
+            restriction,
+            permission,
+            resource,
+            now: UnixTime::from_millis(now),
+        },
+    )
+}
+
+pub(crate) fn arb_questions(count: usize) -> impl Strategy<Value = Vec<Question>> {
+    vec(arb_question(), count)
+}
+
+/// The permissions that patterns speak of, and those that only wildcards match.
+fn permissions() -> Vec<Permission> {
+    let texts = [
+        "apps:read",
+        "apps:write",
+        "compute:read",
+        "compute:write",
+        "admin:read",
+        "storage:write",
+        "databases:write",
+        "strange:list",
+        "strange:stranger",
+    ];
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+pub(crate) fn subjects() -> impl Iterator<Item = Subject> {
+    (0..=SUBJECTS).map(user)
+}
+
+pub(crate) fn pattern(text: &str) -> PermissionPattern {
+    text.parse().unwrap()
+}

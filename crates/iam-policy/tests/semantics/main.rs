@@ -1,0 +1,16 @@
+//! What is decided: the table of the README row by row, the laws, and agreement with a slow evaluator that is
+//! written straight from the table.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    reason = "a helper that fails is a test that fails, and its numbers are small"
+)]
+
+mod agreement;
+mod arb;
+mod laws;
+mod reference;
+mod replicas;
+mod rows;
+mod world;

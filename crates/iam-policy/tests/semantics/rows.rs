@@ -1,0 +1,296 @@
+//! The table of the README, row by row.
+
+use core_types::{Grant, Limit, Restriction, Scope, UnixTime};
+use iam_policy::{BuiltInRole, Holder, Missing, RoleRef};
+
+use crate::agreement::{decide, is_allowed};
+use crate::arb::pattern;
+use crate::reference::{Question, Verdict};
+use crate::world::{BindingFact, Fate, GroupFact, MemberFact, RoleFact, SubjectFact, World, id, user};
+
+#[test]
+fn nobody_else_may_do_anything() {
+    let world = World::default();
+    assert_eq!(answer(&world, "apps:read", "/"), Verdict::UnknownSubject);
+    // That something is bound to it does not make a subject known.
+    let mut world = alice_with("apps:read", "/");
+    world.subjects.clear();
+    assert_eq!(answer(&world, "apps:read", "/"), Verdict::UnknownSubject);
+}
+
+#[test]
+fn a_disabled_subject_may_do_nothing() {
+    let mut world = alice_with("*:*", "/");
+    world.subjects[0].enabled = false;
+    assert_eq!(answer(&world, "apps:read", "/"), Verdict::Disabled);
+}
+
+#[test]
+fn an_unreadable_subject_is_as_if_disabled() {
+    let mut world = alice_with("*:*", "/");
+    world.subjects[0].fate = Fate::Unreadable;
+    assert_eq!(answer(&world, "apps:read", "/"), Verdict::UnreadableSubject);
+}
+
+#[test]
+fn a_binding_grants_what_its_role_permits_at_its_scope_and_below() {
+    let world = alice_with("apps:read", "project/web");
+    for scope in ["project/web", "project/web/vcluster/ci", "project/web/vcluster/ci/namespace/build"] {
+        let scope: Scope = scope.parse().unwrap();
+        let allowed = Verdict::Allowed { binding: id(1), via: None, scope: "project/web".parse().unwrap() };
+        assert_eq!(answer(&world, "apps:read", &scope.to_string()), allowed);
+    }
+    for scope in ["/", "project/web-2", "project/we", "vcluster/ci", "project/shop/vcluster/ci"] {
+        assert!(matches!(answer(&world, "apps:read", scope), Verdict::NoGrant(_)), "{scope}");
+    }
+    for permission in ["apps:write", "app:read", "apps-2:read", "apps:rea", "apps:read-all"] {
+        assert!(matches!(answer(&world, permission, "project/web"), Verdict::NoGrant(_)), "{permission}");
+    }
+}
+
+#[test]
+fn a_member_has_the_bindings_of_its_groups() {
+    let mut world = alice_with("apps:read", "project/web");
+    world.groups = vec![GroupFact { id: id(3), home: Scope::root(), fate: Fate::Readable }];
+    world.bindings[0].holder = Holder::Group(id(3));
+    assert_eq!(answer(&world, "apps:read", "project/web"), Verdict::NoGrant(None));
+    world.members = vec![MemberFact { group: id(3), subject: user(1), fate: Fate::Readable }];
+    let allowed =
+        Verdict::Allowed { binding: id(1), via: Some(id(3)), scope: "project/web".parse().unwrap() };
+    assert_eq!(answer(&world, "apps:read", "project/web"), allowed);
+}
+
+#[test]
+fn a_binding_holds_until_the_instant_it_ends() {
+    let mut world = alice_with("apps:read", "/");
+    world.bindings[0].expires_at = Limit::Only(UnixTime::from_millis(1_000));
+    let at = |now| Question { now: UnixTime::from_millis(now), ..question("apps:read", "/") };
+    let directory = world.directory();
+    assert!(is_allowed(&directory, &at(999)));
+    for now in [1_000, 1_001, u64::MAX] {
+        let missed = Verdict::NoGrant(Some((id(1), None, Missing::Expired)));
+        assert_eq!(decide(&directory, &at(now)), missed);
+    }
+}
+
+#[test]
+fn what_is_deleted_or_unreadable_grants_nothing() {
+    let mut whole = alice_with("apps:read", "/");
+    whole.groups = vec![GroupFact { id: id(3), home: Scope::root(), fate: Fate::Readable }];
+    whole.members = vec![MemberFact { group: id(3), subject: user(1), fate: Fate::Readable }];
+    whole.bindings[0].holder = Holder::Group(id(3));
+    assert!(is_allowed(&whole.directory(), &question("apps:read", "/")));
+    for fate in [Fate::Unreadable, Fate::Gone] {
+        for part in ["role", "binding", "membership", "group"] {
+            let mut world = whole.clone();
+            match part {
+                "role" => world.roles[0].fate = fate,
+                "binding" => world.bindings[0].fate = fate,
+                "membership" => world.members[0].fate = fate,
+                _ => world.groups[0].fate = fate,
+            }
+            let nearest = (part == "role").then_some((id(1), Some(id(3)), Missing::Role));
+            assert_eq!(answer(&world, "apps:read", "/"), Verdict::NoGrant(nearest), "{part} {fate:?}");
+        }
+    }
+}
+
+#[test]
+fn a_role_without_patterns_grants_nothing() {
+    let mut world = alice_with("apps:read", "/");
+    world.roles[0].patterns.clear();
+    let missed = Verdict::NoGrant(Some((id(1), None, Missing::Permission)));
+    assert_eq!(answer(&world, "apps:read", "/"), missed);
+}
+
+#[test]
+fn a_role_grants_nothing_outside_its_home() {
+    let mut world = alice_with("apps:read", "/");
+    world.roles[0].home = "project/web".parse().unwrap();
+    let missed = Verdict::NoGrant(Some((id(1), None, Missing::Role)));
+    assert_eq!(answer(&world, "apps:read", "project/web"), missed);
+    world.bindings[0].scope = "project/web".parse().unwrap();
+    assert!(is_allowed(&world.directory(), &question("apps:read", "project/web")));
+}
+
+#[test]
+fn what_is_at_home_in_one_tenant_holds_nothing_in_another_or_above() {
+    for scope in ["project/shop", "project/shop/vcluster/ci", "/"] {
+        let mut world = alice_with("apps:read", scope);
+        world.subjects[0].home = "project/web".parse().unwrap();
+        assert_eq!(answer(&world, "apps:read", scope), Verdict::NoGrant(None), "{scope}");
+        // The same by a group of that tenant, for a subject that could reach everywhere.
+        world.subjects[0].home = Scope::root();
+        world.groups =
+            vec![GroupFact { id: id(3), home: "project/web".parse().unwrap(), fate: Fate::Readable }];
+        world.members = vec![MemberFact { group: id(3), subject: user(1), fate: Fate::Readable }];
+        assert!(is_allowed(&world.directory(), &question("apps:read", scope)));
+        world.bindings[0].holder = Holder::Group(id(3));
+        assert_eq!(answer(&world, "apps:read", scope), Verdict::NoGrant(None), "{scope}");
+    }
+    // At home, what was bound too high up is named as what is near.
+    let mut world = alice_with("apps:read", "/");
+    world.subjects[0].home = "project/web".parse().unwrap();
+    let missed = Verdict::NoGrant(Some((id(1), None, Missing::OutOfReach)));
+    assert_eq!(answer(&world, "apps:read", "project/web"), missed);
+    let mut world = alice_with("apps:read", "project/web");
+    world.subjects[0].home = "project/web/vcluster/ci".parse().unwrap();
+    assert!(
+        is_allowed(&world.directory(), &question("apps:read", "project/web")),
+        "the tenant, not the home"
+    );
+}
+
+#[test]
+fn a_restriction_cuts_off_what_it_does_not_list() {
+    let world = alice_with("apps:*", "/");
+    let limit =
+        Restriction::only([Grant::new(pattern("apps:read"), "project/web".parse().unwrap())]).unwrap();
+    let asked = |permission, scope| Question { restriction: limit.clone(), ..question(permission, scope) };
+    let directory = world.directory();
+    assert!(is_allowed(&directory, &asked("apps:read", "project/web")));
+    for question in [asked("apps:write", "project/web"), asked("apps:read", "project/shop")] {
+        assert_eq!(decide(&directory, &question), Verdict::LimitedByRestriction(id(1)));
+    }
+    let nothing = Question { restriction: Restriction::nothing(), ..question("apps:read", "/") };
+    assert_eq!(decide(&directory, &nothing), Verdict::LimitedByRestriction(id(1)));
+}
+
+#[test]
+fn a_restriction_gives_nothing() {
+    let world = alice_with("apps:read", "/");
+    let all = Restriction::only([Grant::new(pattern("*:*"), Scope::root())]).unwrap();
+    let asked = Question { restriction: all, ..question("apps:write", "/") };
+    let missed = Verdict::NoGrant(Some((id(1), None, Missing::Permission)));
+    assert_eq!(decide(&world.directory(), &asked), missed);
+}
+
+#[test]
+fn an_expired_restriction_allows_nothing() {
+    let world = alice_with("*:*", "/");
+    let end = UnixTime::from_millis(1_000);
+    let restriction = Restriction::unrestricted().expiring(end);
+    let at = |now| Question {
+        restriction: restriction.clone(),
+        now: UnixTime::from_millis(now),
+        ..question("apps:read", "/")
+    };
+    assert!(is_allowed(&world.directory(), &at(999)));
+    assert_eq!(decide(&world.directory(), &at(1_000)), Verdict::RestrictionExpired(end));
+}
+
+#[test]
+fn records_of_an_unknown_family_deny_everything() {
+    let mut world = alice_with("*:*", "/");
+    world.has_unknown_family = true;
+    assert_eq!(answer(&world, "apps:read", "/"), Verdict::UnreadablePolicy);
+}
+
+#[test]
+fn of_several_bindings_the_answer_names_one_always_the_same_way() {
+    let mut world = alice_with("apps:read", "/");
+    world.groups = vec![GroupFact { id: id(3), home: Scope::root(), fate: Fate::Readable }];
+    world.members = vec![MemberFact { group: id(3), subject: user(1), fate: Fate::Readable }];
+    let binding = |number, holder, scope: &str| BindingFact {
+        id: id(number),
+        holder,
+        scope: scope.parse().unwrap(),
+        ..world.bindings[0].clone()
+    };
+    let (alice, group) = (Holder::Subject(user(1)), Holder::Group(id(3)));
+    let bindings = [
+        binding(9, alice, "project/web"),
+        binding(8, alice, "project/web"),
+        binding(1, alice, "/"),
+        binding(0, group, "project/web/vcluster/ci"),
+        binding(7, group, "/"),
+    ];
+    let expected = [(8, None), (9, None), (1, None), (0, Some(id(3))), (7, Some(id(3)))];
+    let mut left = bindings.to_vec();
+    for (number, group) in expected {
+        world.bindings.clone_from(&left);
+        let Verdict::Allowed { binding, via, .. } = answer(&world, "apps:read", "project/web/vcluster/ci")
+        else {
+            unreachable!("one binding is enough")
+        };
+        assert_eq!((binding, via), (id(number), group));
+        left.retain(|binding| binding.id != id(number));
+    }
+}
+
+#[test]
+fn the_built_in_roles_permit_what_their_names_say() {
+    let cases: [(BuiltInRole, &[&str], &[&str]); 7] = [
+        (BuiltInRole::ComputeFull, &["compute:start", "compute:read"], &["apps:read", "computes:read"]),
+        (BuiltInRole::AppsRead, &["apps:read"], &["apps:write", "apps:list", "databases:read"]),
+        (BuiltInRole::DatabasesWrite, &["databases:write"], &["databases:read", "apps:write"]),
+        (BuiltInRole::StorageFull, &["storage:read", "storage:wipe"], &["compute:read"]),
+        (BuiltInRole::Administrator, &["admin:any", "iam:escalate", "x:y"], &[]),
+        (BuiltInRole::CloudNxReadOnlyAccess, &["apps:read", "storage:list"], &["apps:write", "read:apps"]),
+        (BuiltInRole::CloudNxStorageFullAccess, &["storage:write"], &["apps:read"]),
+    ];
+    assert_eq!(cases.map(|(role, ..)| role).as_slice(), BuiltInRole::ALL);
+    for (role, allowed, denied) in cases {
+        let mut world = alice_with("nothing:here", "/");
+        world.bindings[0].role = RoleRef::BuiltIn(role);
+        for permission in allowed {
+            assert!(is_allowed(&world.directory(), &question(permission, "/")), "{role} {permission}");
+        }
+        for permission in denied {
+            assert!(!is_allowed(&world.directory(), &question(permission, "/")), "{role} {permission}");
+        }
+    }
+}
+
+#[test]
+fn every_row_of_the_readme_names_a_test_that_exists() {
+    let readme = include_str!("../../README.md");
+    let here = include_str!("rows.rs");
+    let rows: Vec<&str> = readme
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .filter_map(|line| line.rsplit_once("| `")?.1.strip_suffix("` |"))
+        .collect();
+    let is_row = |name: &&&str| here.contains(&format!("#[test]\nfn {name}()"));
+    assert_eq!(rows.iter().filter(is_row).count(), rows.len());
+    assert_eq!(rows.len() + 1, here.matches("#[test]\nfn ").count(), "and every test has its row");
+}
+
+/// Alice, user 1, who can reach everywhere and holds nothing.
+pub(crate) fn alice_alone() -> World {
+    let alice = SubjectFact { id: user(1), home: Scope::root(), enabled: true, fate: Fate::Readable };
+    World { subjects: vec![alice], ..World::default() }
+}
+
+/// Alice with a role of one pattern, bound at one scope by binding 1.
+fn alice_with(permissions: &str, scope: &str) -> World {
+    let role = RoleFact {
+        id: id(2),
+        home: Scope::root(),
+        patterns: vec![pattern(permissions)],
+        fate: Fate::Readable,
+    };
+    let binding = BindingFact {
+        id: id(1),
+        role: RoleRef::Custom(id(2)),
+        holder: Holder::Subject(user(1)),
+        scope: scope.parse().unwrap(),
+        expires_at: Limit::Unlimited,
+        fate: Fate::Readable,
+    };
+    World { roles: vec![role], bindings: vec![binding], ..alice_alone() }
+}
+
+fn question(permission: &str, resource: &str) -> Question {
+    Question {
+        subject: user(1),
+        restriction: Restriction::unrestricted(),
+        permission: permission.parse().unwrap(),
+        resource: resource.parse().unwrap(),
+        now: UnixTime::EPOCH,
+    }
+}
+
+fn answer(world: &World, permission: &str, resource: &str) -> Verdict {
+    decide(&world.directory(), &question(permission, resource))
+}
