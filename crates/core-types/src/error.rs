@@ -46,10 +46,18 @@ pub enum ParseError {
 }
 
 /// The source of randomness failed; nothing that depended on it may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
-#[error("the system's source of randomness failed")]
+#[error("the source of randomness failed")]
 pub struct RandomError;
+
+impl RandomError {
+    /// The error, for sources of one's own: what failed is for the source to report.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self
+    }
+}
 
 /// Why a restriction was not built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]

@@ -5,7 +5,7 @@ use crate::error::RandomError;
 /// A source of bytes that nobody can predict.
 ///
 /// # What a wrong answer breaks
-/// Everything: tokens, keys and nonces are guessable when the bytes are. Use [`SystemRandom`] (feature
+/// Everything: tokens, keys and nonces are guessable when the bytes are. Use `SystemRandom` (feature
 /// `ring`) outside tests.
 pub trait SecureRandom: Send + Sync {
     /// Fills `out` with fresh bytes.
