@@ -99,6 +99,11 @@ impl<T> Planned<T> {
         &self.batch
     }
 
+    /// The same change, with another value made of its own.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Planned<U> {
+        Planned { value: make(self.value), batch: self.batch }
+    }
+
     /// Both.
     #[must_use]
     pub fn into_parts(self) -> (T, Batch) {
