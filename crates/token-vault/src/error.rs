@@ -1,10 +1,12 @@
 use core::fmt;
+use core::net::IpAddr;
 use core::time::Duration;
 
-use core_types::{RandomError, TokenId};
-use state_store::{BatchError, RecordError};
+use core_types::{RandomError, TokenId, UnixTime};
+use state_store::{BatchError, CommitError, RecordError};
 use thiserror::Error;
 
+use crate::event::TokenEvent;
 use crate::format::{MAX_PREFIX_LEN, MIN_PREFIX_LEN};
 
 /// Why a text is no prefix or no token, or prefixes are no format. The remote side may be told.
@@ -23,6 +25,9 @@ pub enum FormatError {
     /// Not a token of a known kind, or a digit of it is wrong.
     #[error("not a token of a known kind")]
     NotAToken,
+    /// Not a realm.
+    #[error("a realm is 1 to 64 visible ASCII characters without quotes and backslashes")]
+    Realm,
     /// Not a network in its one spelling, such as `10.0.0.0/8` or `2001:db8::/32`.
     #[error("not a network in the form address/length with no bit set after the length")]
     Network,
@@ -112,6 +117,54 @@ pub enum PlanError {
     Batch(#[from] BatchError),
 }
 
+/// Why a revocation is not known to have happened. Try again: a second revocation is harmless.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RevokeError {
+    /// It cannot be planned.
+    #[error(transparent)]
+    Plan(PlanError),
+    /// The store did not answer, or others came first each time.
+    #[error("it is unknown whether the tokens are revoked")]
+    Unavailable,
+    /// The record cannot be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The batch cannot be made.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+}
+
+/// Why usage was not written; it is kept for the next flush.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FlushError {
+    /// Another vault wrote usage of the same token at the same time.
+    #[error("usage was written by another vault meanwhile")]
+    Conflict,
+    /// The store refused.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// A record cannot be stored.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The batch cannot be made.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+}
+
+/// Why a use that must be counted is not granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CountError {
+    /// The token was refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store could not count it: refuse.
+    #[error("the use could not be counted")]
+    Store,
+}
+
 /// The token was refused. The remote side is told this and nothing else.
 ///
 /// The reason is for the operator's log and the audit log.
@@ -135,6 +188,17 @@ impl Refusal {
     #[must_use]
     pub const fn reason(&self) -> RefusalReason {
         self.reason
+    }
+
+    /// What to tell the audit log beyond the refusal itself, where it is a sign of theft.
+    #[must_use]
+    pub fn event(&self, client: Option<IpAddr>, now: UnixTime) -> Option<TokenEvent> {
+        match (self.reason, self.token) {
+            (RefusalReason::RotatedAway, Some(token)) => {
+                Some(TokenEvent::RotatedAwayUsed { token, client, at: now })
+            }
+            _ => None,
+        }
     }
 
     /// The token that was named, where a known one was: by whoever presented it, rightly or not.

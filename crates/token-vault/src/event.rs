@@ -1,3 +1,5 @@
+use core::net::IpAddr;
+
 use core_types::{Principal, Scope, Subject, TokenId, UnixTime};
 use serde::Serialize;
 
@@ -44,6 +46,97 @@ pub enum TokenEvent {
         by: Principal,
         /// Why.
         reason: RevocationReason,
+        /// When.
+        at: UnixTime,
+    },
+    /// A token got a new secret.
+    Rotated {
+        /// The token.
+        token: TokenId,
+        /// How often it was rotated by now.
+        generation: u32,
+        /// Who did it.
+        by: Principal,
+        /// When.
+        at: UnixTime,
+    },
+    /// A token's rotated-away secrets were cut off before their time.
+    OverlapEnded {
+        /// The token.
+        token: TokenId,
+        /// Who did it.
+        by: Principal,
+        /// When.
+        at: UnixTime,
+    },
+    /// A token got another date by which to rotate it.
+    RotationDue {
+        /// The token.
+        token: TokenId,
+        /// The date.
+        rotate_by: UnixTime,
+        /// Who did it.
+        by: Principal,
+        /// When.
+        at: UnixTime,
+    },
+    /// A secret that was rotated away and is dead was used: by a forgotten deployment, or by a thief.
+    RotatedAwayUsed {
+        /// The token.
+        token: TokenId,
+        /// From where, if known.
+        client: Option<IpAddr>,
+        /// When.
+        at: UnixTime,
+    },
+    /// A token is held back.
+    Quarantined {
+        /// The token.
+        token: TokenId,
+        /// Who did it.
+        by: Principal,
+        /// Why.
+        reason: RevocationReason,
+        /// When.
+        at: UnixTime,
+    },
+    /// A token is no longer held back.
+    Released {
+        /// The token.
+        token: TokenId,
+        /// Who did it.
+        by: Principal,
+        /// When.
+        at: UnixTime,
+    },
+    /// A token allows less than before.
+    Narrowed {
+        /// The token.
+        token: TokenId,
+        /// Who did it.
+        by: Principal,
+        /// When.
+        at: UnixTime,
+    },
+    /// All that a token issued was revoked.
+    DescendantsRevoked {
+        /// The token.
+        token: TokenId,
+        /// Who did it.
+        by: Principal,
+        /// Why.
+        reason: RevocationReason,
+        /// When.
+        at: UnixTime,
+    },
+    /// A key of another system became a token.
+    Imported {
+        /// The token.
+        token: TokenId,
+        /// Whose rights it uses.
+        owner: Subject,
+        /// Who did it.
+        by: Principal,
         /// When.
         at: UnixTime,
     },

@@ -1,25 +1,35 @@
 #![doc = include_str!("../README.md")]
 
+mod challenge;
 mod entry;
 mod error;
 mod event;
 pub mod format;
 mod index;
 mod info;
+mod introspection;
+mod limiter;
 pub mod network;
 pub mod pepper;
 pub mod record;
 mod secret;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod usage;
 pub mod vault;
 mod verified;
 mod view;
 
-pub use error::{FormatError, IssueError, PepperError, PlanError, Refusal, RefusalReason};
+pub use challenge::Challenge;
+pub use error::{
+    CountError, FlushError, FormatError, IssueError, PepperError, PlanError, Refusal, RefusalReason,
+    RevokeError,
+};
 pub use event::TokenEvent;
 pub use format::{Prefix, Redacted, TokenFormat};
 pub use info::TokenInfo;
+pub use introspection::Introspection;
+pub use limiter::FailureLimit;
 pub use network::Network;
 pub use pepper::{Pepper, PepperVersion, Peppers};
 pub use record::{Cause, RevocationReason, TokenState};

@@ -7,6 +7,7 @@
 //! token-vault/revoked/owner/usr_…      MarkerRecord   an owner's tokens up to an epoch
 //! token-vault/revoked/scope/project/x  MarkerRecord   the tokens at home in a scope up to an epoch
 //! token-vault/epoch                    EpochRecord    the last epoch that was used
+//! token-vault/vault/…                  HeartbeatRecord  what each vault has applied
 //! ```
 //!
 //! Epochs count the revocations of many. A token carries the epoch its issuer knew of; a marker kills what
@@ -15,7 +16,7 @@
 
 use core_types::{Limit, Principal, Restriction, Scope, Subject, TokenId, UnixTime};
 use serde::{Deserialize, Serialize};
-use state_store::{Key, LimitError, Record};
+use state_store::{Key, LimitError, Record, Revision};
 
 use crate::format::Prefix;
 use crate::network::Network;
@@ -30,6 +31,7 @@ pub(crate) const MARKER_ALL: &str = "token-vault/revoked/all";
 pub(crate) const MARKER_OWNER: &str = "token-vault/revoked/owner/";
 pub(crate) const MARKER_SCOPE: &str = "token-vault/revoked/scope/";
 pub(crate) const EPOCH: &str = "token-vault/epoch";
+pub(crate) const HEARTBEAT: &str = "token-vault/vault/";
 
 pub(crate) fn token_key(id: TokenId) -> Result<Key, LimitError> {
     Key::new(format!("{TOKEN}{id}"))
@@ -153,7 +155,7 @@ pub(crate) struct ParentLink {
 }
 
 /// How often and when a token was last used, as of the last batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UsageRecord {
     pub(crate) last_used_at: Option<UnixTime>,
@@ -199,5 +201,18 @@ pub(crate) struct EpochRecord {
 
 impl Record for EpochRecord {
     const KIND: &'static str = "token-vault/epoch";
+    const VERSION: u32 = 1;
+}
+
+/// What a vault has applied.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HeartbeatRecord {
+    pub(crate) applied: Revision,
+    pub(crate) at: UnixTime,
+}
+
+impl Record for HeartbeatRecord {
+    const KIND: &'static str = "token-vault/vault";
     const VERSION: u32 = 1;
 }

@@ -48,7 +48,7 @@ impl Fixture {
         let prefix = TokenView::prefix().unwrap();
         let (replica, driver) =
             Replica::open(store.clone(), prefix, TokenView::new(), bound, &clock).await.unwrap();
-        let vault = Vault::with_owners(replica, format(), Peppers::new(&pepper(1)), owners);
+        let vault = Vault::builder(replica, format(), Peppers::new(&pepper(1))).with_owners(owners).build();
         Self { store, vault, driver, clock, random }
     }
 

@@ -1,7 +1,12 @@
 //! The vault: what issues, verifies and changes tokens.
 
+mod change;
+mod fleet;
 mod issue;
+mod leak;
 mod revoke;
+mod rotate;
+mod usage;
 mod verify;
 
 use std::sync::Arc;
@@ -11,12 +16,19 @@ use core_types::{Scope, Subject, TokenId};
 use state_store::Replica;
 use state_store::replica::Snapshot;
 
+pub use self::change::{PURGE_AFTER, Purge};
+pub use self::fleet::{Applied, MAX_REVOKE_ATTEMPTS, Member, Receipt};
 pub use self::issue::{IssueRequest, Issued, MAX_LINEAGE, MAX_NAME_BYTES, MIN_IDLE};
+pub use self::leak::{LeakOutcome, LeakPolicy};
 pub use self::revoke::{Change, Many, ManyRevoked};
+pub use self::rotate::{Due, MAX_OVERLAP, MAX_RETIRED, Reminder, Rotated};
+pub use self::usage::{Flushed, MAX_COUNT_ATTEMPTS};
 pub use self::verify::VerifyContext;
 use crate::format::TokenFormat;
 use crate::info::TokenInfo;
+use crate::limiter::{FailureLimit, FailureLimiter};
 use crate::pepper::Peppers;
+use crate::usage::UsageBook;
 use crate::view::TokenView;
 
 /// Issues tokens, verifies them from memory, and plans what happens to them; a clone is another handle.
@@ -35,13 +47,42 @@ struct Shared {
     format: TokenFormat,
     peppers: ArcSwap<Peppers>,
     owners: Box<dyn OwnerStatus>,
+    usage: UsageBook,
+    limiter: Option<FailureLimiter>,
+}
+
+/// Puts a vault together.
+#[derive(Debug)]
+#[must_use]
+pub struct VaultBuilder {
+    shared: Shared,
+}
+
+impl VaultBuilder {
+    /// Tokens are good only while `owners` says that their owner is.
+    pub fn with_owners(mut self, owners: impl OwnerStatus + 'static) -> Self {
+        self.shared.owners = Box::new(owners);
+        self
+    }
+
+    /// A source that fails more often than this is refused unread, for a while. Needs the clients' addresses.
+    pub fn with_failure_limit(mut self, limit: FailureLimit) -> Self {
+        self.shared.limiter = Some(FailureLimiter::new(limit));
+        self
+    }
+
+    /// The vault.
+    #[must_use]
+    pub fn build(self) -> Vault {
+        Vault { shared: Arc::new(self.shared) }
+    }
 }
 
 impl Vault {
     /// A vault on a replica of [`TokenView::prefix`].
     #[must_use]
     pub fn new(replica: Replica<TokenView>, format: TokenFormat, peppers: Peppers) -> Self {
-        Self::with_owners(replica, format, peppers, AllActive)
+        Self::builder(replica, format, peppers).build()
     }
 
     /// A vault whose tokens are good only while `owners` says that their owner is.
@@ -52,9 +93,21 @@ impl Vault {
         peppers: Peppers,
         owners: impl OwnerStatus + 'static,
     ) -> Self {
-        let shared =
-            Shared { replica, format, peppers: ArcSwap::from_pointee(peppers), owners: Box::new(owners) };
-        Self { shared: Arc::new(shared) }
+        Self::builder(replica, format, peppers).with_owners(owners).build()
+    }
+
+    /// A vault with more than that.
+    pub fn builder(replica: Replica<TokenView>, format: TokenFormat, peppers: Peppers) -> VaultBuilder {
+        VaultBuilder {
+            shared: Shared {
+                replica,
+                format,
+                peppers: ArcSwap::from_pointee(peppers),
+                owners: Box::new(AllActive),
+                usage: UsageBook::new(),
+                limiter: None,
+            },
+        }
     }
 
     /// The kinds of token it issues and accepts.
@@ -184,7 +237,7 @@ impl OwnerStatus for AllActive {
 
 fn info(view: &TokenView, id: TokenId, entry: &crate::entry::Entry) -> TokenInfo {
     let mut info = TokenInfo::new(id, entry);
-    if let Some(usage) = view.usage(id) {
+    if let Some((usage, _)) = view.usage(id) {
         info.last_used_at = usage.last_used_at;
         info.uses = usage.uses;
         info.failures = usage.failures;

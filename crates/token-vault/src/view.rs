@@ -7,8 +7,8 @@ use state_store::{Key, LimitError, Prefix, Record, RecordError, Revision, Value,
 use crate::entry::{Entry, Profiles, is_known_subject};
 use crate::index::IdMap;
 use crate::record::{
-    Cut, EPOCH, EpochRecord, KEY_PREFIX, MARKER_ALL, MARKER_OWNER, MARKER_SCOPE, MarkerRecord, TOKEN,
-    TokenRecord, USAGE, UsageRecord,
+    Cut, EPOCH, EpochRecord, HEARTBEAT, HeartbeatRecord, KEY_PREFIX, MARKER_ALL, MARKER_OWNER, MARKER_SCOPE,
+    MarkerRecord, TOKEN, TokenRecord, USAGE, UsageRecord,
 };
 
 /// The tokens of a store in memory: what a [`Replica`](state_store::Replica) keeps for a [`Vault`](crate::Vault).
@@ -18,7 +18,8 @@ use crate::record::{
 #[derive(Debug, Clone)]
 pub struct TokenView {
     tokens: IdMap<Arc<Entry>>,
-    usage: IdMap<UsageRecord>,
+    usage: IdMap<(UsageRecord, Revision)>,
+    heartbeats: RedBlackTreeMapSync<Box<str>, HeartbeatRecord>,
     markers: Markers,
     profiles: Arc<Profiles>,
 }
@@ -30,6 +31,7 @@ impl TokenView {
         Self {
             tokens: IdMap::new(),
             usage: IdMap::new(),
+            heartbeats: RedBlackTreeMapSync::new_sync(),
             markers: Markers::default(),
             profiles: Arc::default(),
         }
@@ -60,12 +62,16 @@ impl TokenView {
         self.tokens.get(id)
     }
 
-    pub(crate) fn usage(&self, id: TokenId) -> Option<&UsageRecord> {
+    pub(crate) fn usage(&self, id: TokenId) -> Option<&(UsageRecord, Revision)> {
         self.usage.get(id)
     }
 
     pub(crate) fn tokens(&self) -> impl Iterator<Item = (TokenId, &Arc<Entry>)> {
         self.tokens.iter()
+    }
+
+    pub(crate) fn heartbeats(&self) -> impl Iterator<Item = (&str, &HeartbeatRecord)> {
+        self.heartbeats.iter().map(|(name, beat)| (&**name, beat))
     }
 
     pub(crate) const fn markers(&self) -> &Markers {
@@ -93,7 +99,7 @@ impl View for TokenView {
                 self.tokens.insert(id, Arc::new(Entry::new(record, revision, &self.profiles)));
             }
             Some(Place::Usage(id)) => {
-                self.usage.insert(id, record::decode(value)?);
+                self.usage.insert(id, (record::decode(value)?, revision));
             }
             Some(Place::Marker(place)) => {
                 let record: MarkerRecord = record::decode(value)?;
@@ -106,6 +112,7 @@ impl View for TokenView {
                 self.markers.epoch_revision = Some(revision);
                 self.markers.poisoned.remove_mut(key);
             }
+            Some(Place::Heartbeat(name)) => self.heartbeats.insert_mut(name, record::decode(value)?),
             None => return Err(inconsistent::<TokenRecord>("its key is of an unknown form")),
         }
         Ok(())
@@ -121,6 +128,9 @@ impl View for TokenView {
             }
             Some(Place::Marker(place)) => self.markers.remove(place),
             Some(Place::Epoch) => self.markers.epoch_revision = None,
+            Some(Place::Heartbeat(name)) => {
+                self.heartbeats.remove_mut(&name);
+            }
             None => {}
         }
         self.markers.poisoned.remove_mut(key);
@@ -133,7 +143,11 @@ impl View for TokenView {
             }
             // As a token that was used up, and not since the beginning of time.
             Some(Place::Usage(id)) => {
-                self.usage.insert(id, UsageRecord { last_used_at: None, uses: u64::MAX, failures: u64::MAX });
+                let worst = UsageRecord { last_used_at: None, uses: u64::MAX, failures: u64::MAX };
+                self.usage.insert(id, (worst, Revision::ZERO));
+            }
+            Some(Place::Heartbeat(name)) => {
+                self.heartbeats.remove_mut(&name);
             }
             Some(Place::Marker(_) | Place::Epoch) | None => {
                 self.markers.poisoned.insert_mut(key.clone());
@@ -244,6 +258,7 @@ enum Place {
     Usage(TokenId),
     Marker(MarkerPlace),
     Epoch,
+    Heartbeat(Box<str>),
 }
 
 impl Place {
@@ -259,6 +274,9 @@ impl Place {
         }
         if let Some(scope) = key.strip_text_prefix(MARKER_SCOPE) {
             return scope.parse().ok().map(MarkerPlace::Scope).map(Self::Marker);
+        }
+        if let Some(name) = key.strip_text_prefix(HEARTBEAT) {
+            return Some(Self::Heartbeat(name.into()));
         }
         match key.strip_text_prefix("") {
             Some(MARKER_ALL) => Some(Self::Marker(MarkerPlace::All)),

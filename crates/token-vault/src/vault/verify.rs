@@ -7,7 +7,7 @@ use subtle::Choice;
 use super::{MAX_LINEAGE, Standing, Vault};
 use crate::entry::{Entry, Extra};
 use crate::error::{Refusal, RefusalReason as Reason};
-use crate::format::base62;
+use crate::format::{Prefix, base62};
 use crate::pepper::{Digest, Message, PepperVersion, Peppers};
 use crate::record::TokenState;
 use crate::verified::VerifiedToken;
@@ -33,6 +33,10 @@ impl VerifyContext {
         self.client = Some(client);
         self
     }
+
+    pub(super) const fn now(&self) -> UnixTime {
+        self.now
+    }
 }
 
 impl Vault {
@@ -45,35 +49,77 @@ impl Vault {
     /// [`Refusal`]. Tell the remote side nothing but that.
     #[inline]
     pub fn verify(&self, presented: &str, context: &VerifyContext) -> Result<VerifiedToken, Refusal> {
-        let malformed = Refusal::new(Reason::Malformed);
-        let split = self.shared.format.split(presented.as_bytes()).ok_or(malformed)?;
-        let id_bytes = base62::decode_128(split.id).ok_or(malformed)?;
-        let message = Message::from_digits(&id_bytes, split.secret).ok_or(malformed)?;
-        let id = TokenId::from_bytes(id_bytes);
+        let verified = self.verify_uncounted(presented, context)?;
+        match verified.entry().extra() {
+            Some(extra) if extra.uses != Limit::Unlimited => {
+                Err(Refusal::of(Reason::NotCounted, verified.id()))
+            }
+            _ => Ok(verified),
+        }
+    }
 
+    /// As [`verify`](Self::verify), but for the counting of uses, which is the caller's.
+    #[inline]
+    pub(super) fn verify_uncounted(
+        &self,
+        presented: &str,
+        context: &VerifyContext,
+    ) -> Result<VerifiedToken, Refusal> {
+        let Some((limiter, client)) = self.shared.limiter.as_ref().zip(context.client) else {
+            return self.check(presented, context);
+        };
+        if let Some(retry_after) = limiter.wait(client, context.now) {
+            return Err(Refusal::new(Reason::RateLimited { retry_after }));
+        }
+        let outcome = self.check(presented, context);
+        if outcome.as_ref().is_err_and(|refusal| is_guess(refusal.reason())) {
+            limiter.failed(client, context.now);
+        }
+        outcome
+    }
+
+    #[inline]
+    fn check(&self, presented: &str, context: &VerifyContext) -> Result<VerifiedToken, Refusal> {
+        let presented = self.read(presented).ok_or(Refusal::new(Reason::Malformed))?;
+        let id = presented.id;
         let current = self.shared.replica.current(context.now).map_err(|_| Refusal::new(Reason::Stale))?;
         let view = current.view();
         let entry = view.token(id);
         let peppers = self.shared.peppers.load();
-        let secret = check_secret(&peppers, entry.map(Arc::as_ref), &message, context.now);
+        let secret = check_secret(&peppers, entry.map(Arc::as_ref), &presented.message, context.now);
         let Some(entry) = entry else { return Err(Refusal::new(Reason::Unknown)) };
         let refuse = |reason| Err(Refusal::of(reason, id));
         let old_secret = match secret {
             Secret::Current => false,
             Secret::Overlapping => true,
             Secret::RotatedAway => return refuse(Reason::RotatedAway),
-            Secret::Wrong => return refuse(Reason::Secret),
+            Secret::Wrong => {
+                self.shared.usage.failed(id);
+                return refuse(Reason::Secret);
+            }
             Secret::NoPepper => return refuse(Reason::Pepper),
         };
-        if entry.profile.kind != *split.kind {
+        if presented.kind.is_some_and(|kind| entry.profile.kind != *kind) {
             return refuse(Reason::Kind);
         }
-        match self.check_life(view, id, entry, context) {
-            Ok(narrowed) => {
-                Ok(VerifiedToken::new(id, entry, narrowed, current.revision(), context.now, old_secret))
-            }
-            Err(reason) => refuse(reason),
+        let narrowed = match self.check_life(view, id, entry, context) {
+            Ok(narrowed) => narrowed,
+            Err(reason) => return refuse(reason),
+        };
+        // Counted uses are written where they are counted.
+        if entry.extra().is_none_or(|extra| extra.uses == Limit::Unlimited) {
+            self.shared.usage.used(id, context.now);
         }
+        Ok(VerifiedToken::new(id, entry, narrowed, current.revision(), context.now, old_secret))
+    }
+
+    /// Reads a presented text: which token it names, and what to digest. `None` when it is no token.
+    #[inline]
+    pub(super) fn read<'a>(&'a self, presented: &'a str) -> Option<Presented<'a>> {
+        let split = self.shared.format.split(presented.as_bytes())?;
+        let id = base62::decode_128(split.id)?;
+        let message = Message::from_digits(&id, split.secret)?;
+        Some(Presented { kind: Some(split.kind), id: TokenId::from_bytes(id), message })
     }
 
     /// Everything but the secret: that the token lives, and may be used from there. Returns what narrowed
@@ -89,7 +135,7 @@ impl Vault {
         let narrowed = match entry.extra() {
             None => None,
             Some(extra) => {
-                check_limits(view, id, entry, extra, context)?;
+                self.check_idle(view, id, entry, extra, context)?;
                 check_lineage(view, entry, extra, context)?
             }
         };
@@ -98,11 +144,41 @@ impl Vault {
             Standing::Inactive => Err(Reason::Owner),
         }
     }
+
+    fn check_idle(
+        &self,
+        view: &TokenView,
+        id: TokenId,
+        entry: &Entry,
+        extra: &Extra,
+        context: &VerifyContext,
+    ) -> Result<(), Reason> {
+        let Limit::Only(idle) = extra.idle_millis else { return Ok(()) };
+        let written = view.usage(id).and_then(|(usage, _)| usage.last_used_at);
+        let used = written.max(self.shared.usage.last_used_at(id)).unwrap_or(entry.created_at);
+        if context.now.as_millis().saturating_sub(used.as_millis()) >= idle {
+            return Err(Reason::Idle);
+        }
+        Ok(())
+    }
+}
+
+/// A text that has the form of a token.
+pub(super) struct Presented<'a> {
+    // `None` for the keys of other systems, which have no kind of ours.
+    kind: Option<&'a Prefix>,
+    pub(super) id: TokenId,
+    pub(super) message: Message,
+}
+
+/// Whether a refusal can come of guessing.
+const fn is_guess(reason: Reason) -> bool {
+    matches!(reason, Reason::Malformed | Reason::Unknown | Reason::Secret | Reason::Kind | Reason::Pepper)
 }
 
 /// What a presented secret is to a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Secret {
+pub(super) enum Secret {
     Current,
     Overlapping,
     RotatedAway,
@@ -113,7 +189,12 @@ enum Secret {
 /// Compares the secret with those of the entry, or with nothing at all at the same cost.
 ///
 /// How many digests are made depends on the record, never on what was presented.
-fn check_secret(peppers: &Peppers, entry: Option<&Entry>, message: &Message, now: UnixTime) -> Secret {
+pub(super) fn check_secret(
+    peppers: &Peppers,
+    entry: Option<&Entry>,
+    message: &Message,
+    now: UnixTime,
+) -> Secret {
     let current = peppers.current_key();
     let version = entry.map_or(current.version(), |entry| entry.pepper);
     let (key, known) = match peppers.of(version) {
@@ -196,25 +277,6 @@ fn check_network(
             Ok(())
         }
         (Limit::Only(_), _) => Err(Reason::Network),
-    }
-}
-
-fn check_limits(
-    view: &TokenView,
-    id: TokenId,
-    entry: &Entry,
-    extra: &Extra,
-    context: &VerifyContext,
-) -> Result<(), Reason> {
-    if let Limit::Only(idle) = extra.idle_millis {
-        let used = view.usage(id).and_then(|usage| usage.last_used_at).unwrap_or(entry.created_at);
-        if context.now.as_millis().saturating_sub(used.as_millis()) >= idle {
-            return Err(Reason::Idle);
-        }
-    }
-    match extra.uses {
-        Limit::Unlimited => Ok(()),
-        Limit::Only(_) => Err(Reason::NotCounted),
     }
 }
 

@@ -1,0 +1,130 @@
+//! Who used what, and how often, until it is written: in bounded memory, and never in a request's way.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use core_types::{TokenId, UnixTime};
+
+/// Uses that are not yet written.
+#[derive(Debug)]
+pub(crate) struct UsageBook {
+    shards: [Mutex<Shard>; SHARDS],
+    lost: AtomicU64,
+}
+
+/// What happened to a token since the last flush.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) last_used_at: Option<UnixTime>,
+    pub(crate) uses: u64,
+    pub(crate) failures: u64,
+}
+
+type Shard = HashMap<TokenId, Pending, BuildHasherDefault<IdHasher>>;
+
+impl UsageBook {
+    pub(crate) fn new() -> Self {
+        Self {
+            shards: [const { Mutex::new(HashMap::with_hasher(BuildHasherDefault::new())) }; SHARDS],
+            lost: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn used(&self, id: TokenId, now: UnixTime) {
+        self.add(id, Pending { last_used_at: Some(now), uses: 1, failures: 0 });
+    }
+
+    pub(crate) fn failed(&self, id: TokenId) {
+        self.add(id, Pending { last_used_at: None, uses: 0, failures: 1 });
+    }
+
+    pub(crate) fn last_used_at(&self, id: TokenId) -> Option<UnixTime> {
+        self.shard(id)?.get(&id)?.last_used_at
+    }
+
+    /// Adds to what is remembered of the token; where there is no room, it is counted as lost.
+    pub(crate) fn add(&self, id: TokenId, news: Pending) {
+        let Some(mut shard) = self.shard(id) else { return };
+        let room = shard.len() < SHARD_LEN;
+        match shard.get_mut(&id) {
+            Some(pending) => pending.merge(news),
+            None if room => {
+                shard.insert(id, news);
+            }
+            None => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Takes out at most `limit` tokens that `ready` says may be written.
+    pub(crate) fn take(&self, limit: usize, ready: impl Fn(TokenId) -> bool) -> Vec<(TokenId, Pending)> {
+        let mut taken = Vec::new();
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let room = limit.saturating_sub(taken.len());
+            let ids: Vec<TokenId> = shard.keys().copied().filter(|id| ready(*id)).take(room).collect();
+            taken.extend(ids.into_iter().filter_map(|id| shard.remove_entry(&id)));
+        }
+        taken
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    fn shard(&self, id: TokenId) -> Option<MutexGuard<'_, Shard>> {
+        let at = usize::from(id.to_bytes().last()? & SHARD_MASK);
+        self.shards.get(at).map(lock)
+    }
+}
+
+impl Pending {
+    pub(crate) fn merge(&mut self, news: Self) {
+        self.last_used_at = self.last_used_at.max(news.last_used_at);
+        self.uses = self.uses.saturating_add(news.uses);
+        self.failures = self.failures.saturating_add(news.failures);
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    // Every change under the lock is complete before anything can panic.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes the id's own random bits. Only ids of known tokens get here, and those are made, not chosen.
+#[derive(Debug, Default)]
+pub(crate) struct IdHasher {
+    hash: u64,
+}
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.hash
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.hash = self.hash.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        // Bits 8 to 71: random, and not those that choose the shard. Spread to the top, where maps look.
+        self.hash = u64::try_from((number >> 8) & u128::from(u64::MAX)).unwrap_or(0).wrapping_mul(SPREAD);
+    }
+}
+
+const SHARDS: usize = 16;
+const SHARD_MASK: u8 = 15;
+/// So the book remembers at most 65,536 tokens between two flushes.
+const SHARD_LEN: usize = 4096;
+/// 2^64 divided by the golden ratio, odd.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
