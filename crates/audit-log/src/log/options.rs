@@ -1,0 +1,56 @@
+use crate::checkpoint::Checkpoint;
+use crate::error::OpenError;
+
+/// How a log is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub(super) segment_bytes: u64,
+    pub(super) queue_records: usize,
+    pub(super) known: Option<Checkpoint>,
+}
+
+impl Options {
+    /// Segments of 64 MiB, a queue of 4096 records, nothing known of the log.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { segment_bytes: 64 << 20, queue_records: 4096, known: None }
+    }
+
+    /// The size at which a new segment is begun: 1 KiB to 1 GiB.
+    #[must_use]
+    pub const fn with_segment_bytes(self, segment_bytes: u64) -> Self {
+        Self { segment_bytes, ..self }
+    }
+
+    /// How many records may wait to be written before callers wait for room: 1 to 65,536.
+    #[must_use]
+    pub const fn with_queue_records(self, queue_records: usize) -> Self {
+        Self { queue_records, ..self }
+    }
+
+    /// A checkpoint that the log must contain, or it is not opened. It is also the way back when the file
+    /// `head` was lost: the checkpoint that [`verify`](crate::verify()) reports, once somebody has looked.
+    #[must_use]
+    pub const fn with_known(self, known: Checkpoint) -> Self {
+        Self { known: Some(known), ..self }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), OpenError> {
+        let queue_records = u64::try_from(self.queue_records).unwrap_or(u64::MAX);
+        for (option, value, least, most) in [
+            ("segment_bytes", self.segment_bytes, 1 << 10, 1 << 30),
+            ("queue_records", queue_records, 1, 1 << 16),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(OpenError::Option { option, least, most });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,470 @@
+//! One pass over the segments.
+
+use std::collections::BTreeMap;
+
+use super::Mode;
+use super::finding::{Finding, FindingKind};
+use super::report::Report;
+use crate::checkpoint::{Chain, Checkpoint, LogId, link};
+use crate::error::{FileError, VerifyError};
+use crate::event::{Kind, Record};
+use crate::files::Directory;
+use crate::format::{self, BatchHeader, HeaderFlaw, RawRecord, Seed, SegmentHeader};
+use crate::head::{Found, HEAD};
+use crate::log::MAX_OPEN_CALLS;
+use crate::scan::{self, SEGMENT_HEADER_END, SegmentReader, Step, Tail};
+
+/// The state of one pass.
+pub(crate) struct Walk<'a> {
+    directory: &'a dyn Directory,
+    log: LogId,
+    mode: Mode,
+    // Those of this log, by sequence; the head's is among them.
+    known: BTreeMap<u64, Vec<Known>>,
+    report: Report,
+    position: Position,
+    // The sequence of the first record of the first segment that is read.
+    floor: u64,
+    end: End,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    chain: Chain,
+    from_head: bool,
+}
+
+/// Where in the chain the pass is.
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    /// The sequence of the last record, there or not.
+    sequence: u64,
+    /// The chain hash that is stored with it; none when it was not seen.
+    stored: Option<Chain>,
+    /// The chain hash that its bytes have, where that is another and the record is known to be damaged.
+    computed: Option<Chain>,
+}
+
+/// How the log ends, for the writer that goes on from there.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    /// The last segment with a header; 0 when there is none.
+    pub(crate) segment: u64,
+    /// Where its last batch ends.
+    pub(crate) offset: u64,
+    /// Where its last batch begins, where it has one.
+    pub(crate) last_batch: Option<u64>,
+    /// Whether something unfinished follows.
+    pub(crate) is_torn: bool,
+    /// A segment whose creation was cut off.
+    pub(crate) unborn: Option<u64>,
+    /// The sequence and the chain hash of the last record.
+    pub(crate) tip: (u64, Chain),
+    /// The calls that were begun and not completed.
+    pub(crate) open: BTreeMap<u64, OpenCall>,
+}
+
+/// An intent that no record completes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OpenCall {
+    pub(crate) segment: u64,
+    /// Where its batch begins.
+    pub(crate) offset: u64,
+    // SHA-256 of the intent's bytes, which its completion repeats.
+    intent: Chain,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(
+        directory: &'a dyn Directory,
+        log: LogId,
+        head: Found,
+        known: &[Checkpoint],
+        mode: Mode,
+    ) -> Self {
+        let genesis = Checkpoint::genesis(log);
+        let mut walk = Self {
+            directory,
+            log,
+            mode,
+            known: BTreeMap::new(),
+            report: Report::new(Some(log)),
+            position: Position { sequence: 0, stored: Some(*genesis.chain()), computed: None },
+            floor: 1,
+            end: End::default(),
+        };
+        match head {
+            Found::Head(head) => walk.know(&head.reached, true),
+            Found::Missing => walk.report.add(Finding::new(FindingKind::HeadMissing, 0, 0)),
+            Found::Malformed => {
+                walk.report.add(Finding::new(FindingKind::HeadDamaged, 0, 0).at(HEAD, 0));
+            }
+        }
+        known.iter().for_each(|checkpoint| walk.know(checkpoint, false));
+        walk
+    }
+
+    fn know(&mut self, checkpoint: &Checkpoint, from_head: bool) {
+        if checkpoint.log() == self.log {
+            let known = Known { chain: *checkpoint.chain(), from_head };
+            self.known.entry(checkpoint.sequence()).or_default().push(known);
+        } else {
+            let sequence = checkpoint.sequence();
+            self.report.add(Finding::new(FindingKind::OtherLog, sequence, sequence));
+        }
+    }
+
+    pub(crate) fn run(&mut self, numbers: &[u64]) -> Result<(), VerifyError> {
+        let first = match self.mode {
+            Mode::Beside => 1,
+            Mode::Fenced { from } => from,
+        };
+        let mut last = numbers.last().copied().unwrap_or(0);
+        let mut number = first;
+        if first <= 1 {
+            self.compare_known();
+        }
+        while number <= last {
+            if let Some(segment) = SegmentReader::open(self.directory, number)? {
+                self.segment(segment, number == first, number == last)?;
+            } else {
+                let next = self.position.sequence.saturating_add(1);
+                let finding = Finding::new(FindingKind::MissingSegment, next, next);
+                self.report.add(finding.at(format::segment_name(number), 0));
+                self.position.stored = None;
+            }
+            // The writer may have gone on to the next segment meanwhile.
+            number = number.saturating_add(1);
+            if number > last && SegmentReader::open(self.directory, number)?.is_some() {
+                last = number;
+            }
+        }
+        Ok(())
+    }
+
+    /// The report, and where the log ends.
+    pub(crate) fn finish(mut self) -> (Report, End) {
+        let tip = self.position.sequence;
+        let known: Vec<(u64, Vec<Known>)> = self
+            .known
+            .range(tip.saturating_add(1)..)
+            .map(|(sequence, known)| (*sequence, known.clone()))
+            .collect();
+        for (sequence, known) in known {
+            let from_head = known.iter().any(|known| known.from_head);
+            let kind = if from_head { FindingKind::Truncated } else { FindingKind::RolledBack };
+            self.report.add(Finding::new(kind, tip.saturating_add(1), sequence));
+        }
+        self.report.open_calls = scan::to_u64(self.end.open.len());
+        let damaged = self.report.findings().iter().filter(|finding| finding.kind().is_damage());
+        let first_bad = damaged.map(Finding::first).filter(|first| *first > 0).min();
+        self.report.proven_to = first_bad.map_or(tip, |first| first.saturating_sub(1).min(tip));
+        if let Some(chain) = self.position.stored {
+            self.report.head = Some(Checkpoint::new(self.log, tip, chain));
+            self.end.tip = (tip, chain);
+        }
+        (self.report, self.end)
+    }
+
+    fn segment(
+        &mut self,
+        mut segment: SegmentReader,
+        is_first: bool,
+        is_last: bool,
+    ) -> Result<(), VerifyError> {
+        let next = self.position.sequence.saturating_add(1);
+        let header = match segment.header()? {
+            Ok(header) if header.log == self.log => header,
+            Ok(_) => {
+                self.report.add(Finding::new(FindingKind::OtherLog, next, next).at(&*segment.name, 0));
+                self.position.stored = None;
+                return Ok(());
+            }
+            Err(HeaderFlaw::Version(found)) => {
+                return Err(VerifyError::Version { file: segment.name.into(), found });
+            }
+            Err(_) if is_last && segment.is_unborn()? => {
+                return self.unborn(&segment);
+            }
+            Err(_) => {
+                self.report.add(Finding::new(FindingKind::Edited, next, next).at(&*segment.name, 0));
+                // What the header should say; batches of another segment or place will not fit.
+                let chain = self.position.stored.unwrap_or_default();
+                SegmentHeader { log: self.log, number: segment.number, first: next, chain }
+            }
+        };
+        self.enter(&segment, &header, is_first);
+        self.report.segments = self.report.segments.saturating_add(1);
+        self.end.segment = segment.number;
+        self.end.last_batch = None;
+        let seed = Seed::new(self.log, header.number);
+        let offset = self.batches(&mut segment, &seed)?;
+        self.end.offset = offset;
+        self.report.bytes = self.report.bytes.saturating_add(offset);
+        Ok(())
+    }
+
+    /// A segment file without a whole header: the writer was cut off while it made it, or is making it.
+    fn unborn(&mut self, segment: &SegmentReader) -> Result<(), VerifyError> {
+        if self.is_being_written()? {
+            self.report.being_written = true;
+        } else {
+            let next = self.position.sequence.saturating_add(1);
+            self.report.add(Finding::new(FindingKind::TornTail, next, next).at(&*segment.name, 0));
+            self.end.unborn = Some(segment.number);
+        }
+        Ok(())
+    }
+
+    /// Compares what a header says with where the pass is.
+    fn enter(&mut self, segment: &SegmentReader, header: &SegmentHeader, is_first: bool) {
+        let before = header.first.saturating_sub(1);
+        let here = Position { sequence: before, stored: Some(header.chain), computed: None };
+        if is_first && segment.number > 1 {
+            self.position = here;
+            self.floor = header.first;
+            self.compare_known();
+            return;
+        }
+        let next = self.position.sequence.saturating_add(1);
+        let at_header = |kind, first, last| Finding::new(kind, first, last).at(&*segment.name, 0);
+        if header.number != segment.number {
+            self.report.add(at_header(FindingKind::Misplaced, next.min(header.first), header.first));
+        } else if header.first > next {
+            self.report.add(at_header(FindingKind::Missing, next, before));
+            self.position = here;
+        } else if header.first < next {
+            self.report.add(at_header(FindingKind::Inserted, header.first, next));
+        } else if self.position.stored.is_some_and(|stored| stored != header.chain) {
+            self.report.add(at_header(FindingKind::BrokenChain, before.max(1), header.first));
+        } else if self.position.stored.is_none() {
+            self.position = here;
+        }
+    }
+
+    /// Goes through the batches of a segment and returns where they end.
+    fn batches(&mut self, segment: &mut SegmentReader, seed: &Seed) -> Result<u64, VerifyError> {
+        let mut offset = SEGMENT_HEADER_END;
+        let mut was_refreshed = false;
+        loop {
+            let next = self.position.sequence.saturating_add(1);
+            let name = segment.name.clone();
+            let number = segment.number;
+            let is_bad = match segment.step(seed, offset, u64::MAX)? {
+                Step::Batch(header, bytes) => match format::records(&header, bytes, seed) {
+                    Some(records) if records.iter().all(|record| record.intact) => {
+                        self.batch(&name, number, offset, &header, &records);
+                        offset = offset.saturating_add(u64::from(header.length));
+                        was_refreshed = false;
+                        continue;
+                    }
+                    _ => true,
+                },
+                Step::End => false,
+                Step::Bad => true,
+            };
+            // What was read ahead may be older than what the writer has done since.
+            if !was_refreshed {
+                segment.refresh();
+                was_refreshed = true;
+                continue;
+            }
+            let is_last = SegmentReader::open(self.directory, number.saturating_add(1))?.is_none();
+            if !is_last {
+                // Sealed only now: once more, the writer's last words may have come in between.
+                segment.refresh();
+            }
+            if !is_bad && (is_last || matches!(segment.step(seed, offset, u64::MAX)?, Step::End)) {
+                return Ok(offset);
+            }
+            if is_last && let Some(end) = self.tail(segment, seed, offset, next)? {
+                return Ok(end);
+            }
+            match self.damaged(segment, seed, offset)? {
+                Some(after) => offset = after,
+                None => return Ok(offset),
+            }
+            was_refreshed = false;
+        }
+    }
+
+    /// Whether what stands at the end of the last segment is unfinished; then the log ends before it.
+    fn tail(
+        &mut self,
+        segment: &mut SegmentReader,
+        seed: &Seed,
+        offset: u64,
+        next: u64,
+    ) -> Result<Option<u64>, VerifyError> {
+        let is_written_to = self.is_being_written()?;
+        segment.refresh();
+        if is_written_to && segment.next_batch(seed, offset.saturating_add(1))?.is_none() {
+            self.report.being_written = true;
+            return Ok(Some(offset));
+        }
+        match segment.tail(seed, offset, next)? {
+            Tail::Empty => Ok(Some(offset)),
+            Tail::Torn => {
+                self.report.add(Finding::new(FindingKind::TornTail, next, next).at(&*segment.name, offset));
+                self.end.is_torn = true;
+                Ok(Some(offset))
+            }
+            Tail::Damage => Ok(None),
+        }
+    }
+
+    fn is_being_written(&self) -> Result<bool, FileError> {
+        match self.mode {
+            Mode::Beside => self.directory.is_fenced().map_err(FileError::new("look for a writer of", ".")),
+            Mode::Fenced { .. } => Ok(false),
+        }
+    }
+
+    /// Reports what is at `offset` and returns where to go on.
+    fn damaged(
+        &mut self,
+        segment: &mut SegmentReader,
+        seed: &Seed,
+        offset: u64,
+    ) -> Result<Option<u64>, VerifyError> {
+        let next = self.position.sequence.saturating_add(1);
+        let name = segment.name.clone();
+        let number = segment.number;
+        // What was read while the writer was still at it may be whole by now.
+        segment.refresh();
+        match segment.step(seed, offset, u64::MAX)? {
+            Step::Batch(header, bytes) => {
+                match format::records(&header, bytes, seed) {
+                    Some(records) => self.batch(&name, number, offset, &header, &records),
+                    None => self.unreadable(&name, offset, header.first, header.next().saturating_sub(1)),
+                }
+                return Ok(Some(offset.saturating_add(u64::from(header.length))));
+            }
+            Step::End => return Ok(None),
+            Step::Bad => {}
+        }
+        let Some((at, header)) = segment.next_batch(seed, offset.saturating_add(1))? else {
+            // How many records this was, only a later segment or a checkpoint can tell.
+            self.report.add(Finding::new(FindingKind::Edited, next, next).at(name, offset));
+            self.position = Position { sequence: self.position.sequence, stored: None, computed: None };
+            return Ok(None);
+        };
+        if header.first > next {
+            self.unreadable(&name, offset, next, header.first.saturating_sub(1));
+        } else {
+            self.report.add(Finding::new(FindingKind::Inserted, next, next).at(name, offset));
+        }
+        Ok(Some(at))
+    }
+
+    /// These records cannot be read.
+    fn unreadable(&mut self, name: &str, offset: u64, first: u64, last: u64) {
+        self.report.add(Finding::new(FindingKind::Edited, first, last).at(name, offset));
+        self.position = Position { sequence: last, stored: None, computed: None };
+    }
+
+    fn batch(
+        &mut self,
+        name: &str,
+        segment: u64,
+        offset: u64,
+        header: &BatchHeader,
+        records: &[RawRecord<'_>],
+    ) {
+        let next = self.position.sequence.saturating_add(1);
+        let last = header.next().saturating_sub(1);
+        if header.first < next {
+            if !self.report.found_elsewhere(header.first, last) {
+                self.report.add(Finding::new(FindingKind::Inserted, header.first, last).at(name, offset));
+            }
+            return;
+        }
+        if header.first > next {
+            let before = header.first.saturating_sub(1);
+            self.report.add(Finding::new(FindingKind::Missing, next, before).at(name, offset));
+            self.position = Position { sequence: before, stored: None, computed: None };
+        }
+        self.end.last_batch = Some(offset);
+        for record in records {
+            let at = offset.saturating_add(record.offset);
+            self.record(name, at, record);
+            if record.intact {
+                self.contents(name, at, OpenCall { segment, offset, intent: [0; 32] }, record);
+            }
+        }
+    }
+
+    /// Checks a record's place in the chain.
+    fn record(&mut self, name: &str, offset: u64, record: &RawRecord<'_>) {
+        let Position { stored, computed, .. } = self.position;
+        let sequence = record.sequence;
+        let of = |previous: Chain| link(&previous, sequence, record.entry);
+        let linked = stored.map(of);
+        let fits = linked == Some(record.chain) || computed.map(of) == Some(record.chain);
+        let finding = if !record.intact {
+            Some(Finding::new(FindingKind::Edited, sequence, sequence))
+        } else if fits || stored.is_none() || computed.is_some() {
+            // Without the record before, nothing can be said; damage to that one was reported.
+            None
+        } else {
+            Some(Finding::new(FindingKind::BrokenChain, sequence.saturating_sub(1).max(1), sequence))
+        };
+        if let Some(finding) = finding {
+            self.report.add(finding.at(name, offset));
+        }
+        let computed = linked.filter(|_| !record.intact);
+        self.position = Position { sequence, stored: Some(record.chain), computed };
+        self.report.records = self.report.records.saturating_add(1);
+        self.compare_known();
+    }
+
+    /// Compares the present position with what is known of it.
+    fn compare_known(&mut self) {
+        let Position { sequence, stored, .. } = self.position;
+        let (Some(known), Some(chain)) = (self.known.get(&sequence), stored) else { return };
+        let is_same = known.iter().all(|known| known.chain == chain);
+        let is_confirmed = known.iter().any(|known| !known.from_head && known.chain == chain);
+        if !is_same {
+            let first = self.report.confirmed_to.map_or(1, |confirmed| confirmed.saturating_add(1));
+            self.report.add(Finding::new(FindingKind::Forked, first.min(sequence), sequence));
+        } else if is_confirmed {
+            self.report.confirmed_to = Some(sequence);
+        }
+    }
+
+    /// Checks what an intact record says.
+    fn contents(&mut self, name: &str, offset: u64, call: OpenCall, raw: &RawRecord<'_>) {
+        let sequence = raw.sequence;
+        let Some(record) = Record::decode(raw.entry) else {
+            self.report.add(Finding::new(FindingKind::Malformed, sequence, sequence).at(name, offset));
+            return;
+        };
+        let intent = link(&[0; 32], 0, record.intent_json.as_bytes());
+        let is_consistent = match (record.kind, record.begun) {
+            (Kind::Intent, _) => {
+                self.end.open.insert(sequence, OpenCall { intent, ..call });
+                self.end.open.len() <= MAX_OPEN_CALLS
+            }
+            (Kind::Call, Some(begun)) => match self.end.open.remove(&begun) {
+                Some(open) => open.intent == intent,
+                // Begun where this pass did not look, or could not.
+                None => self.is_unseen(begun) && begun < sequence,
+            },
+            (Kind::Event, _) => true,
+            (Kind::Call, None) => false,
+        };
+        if record.kind != Kind::Call {
+            self.report.entries = self.report.entries.saturating_add(1);
+        }
+        if self.end.open.len() > MAX_OPEN_CALLS {
+            self.end.open.pop_first();
+        }
+        if !is_consistent {
+            self.report.add(Finding::new(FindingKind::Inconsistent, sequence, sequence).at(name, offset));
+        }
+    }
+
+    fn is_unseen(&self, begun: u64) -> bool {
+        begun < self.floor || self.report.concerns(begun)
+    }
+}
