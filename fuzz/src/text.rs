@@ -1,0 +1,38 @@
+//! What a text form promises, checked of any text.
+
+use std::fmt::{Debug, Display};
+use std::str::FromStr;
+
+/// Reads `input` as a `T` and holds the answer against `valid`, a slow reading of the specification.
+///
+/// # Panics
+/// When the two differ, when what was read is written otherwise, and when an error has nothing to say or
+/// repeats what may be a secret or long.
+pub(crate) fn read<T>(input: &[u8], valid: impl Fn(&str) -> bool) -> Option<T>
+where
+    T: Display + Debug + PartialEq + FromStr<Err: Display>,
+{
+    let text = str::from_utf8(input).ok()?;
+    match text.parse::<T>() {
+        Ok(value) => {
+            assert!(valid(text), "accepted: {text:?}");
+            assert_eq!(value.to_string(), text, "one spelling");
+            Some(value)
+        }
+        Err(error) => {
+            assert!(!valid(text), "refused ({error}): {text:?}");
+            let message = error.to_string();
+            assert!(!message.is_empty() && message.len() < 200, "a message of a line: {message:?}");
+            None
+        }
+    }
+}
+
+/// Whether the text is a segment: 1 to 63 of `[a-z0-9-]`, no hyphen at an end.
+pub(crate) fn is_segment(text: &str) -> bool {
+    let symbol = |symbol: char| symbol.is_ascii_digit() || symbol.is_ascii_lowercase();
+    (1..=63).contains(&text.chars().count())
+        && text.chars().all(|letter| symbol(letter) || letter == '-')
+        && text.chars().next().is_some_and(symbol)
+        && text.chars().next_back().is_some_and(symbol)
+}
