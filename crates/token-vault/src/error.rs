@@ -25,6 +25,9 @@ pub enum FormatError {
     /// Not a token of a known kind, or a digit of it is wrong.
     #[error("not a token of a known kind")]
     NotAToken,
+    /// Not what another system stores of a key.
+    #[error("not 64 hexadecimal digits, or a part of the key is not alphanumeric")]
+    ForeignHash,
     /// Not a realm.
     #[error("a realm is 1 to 64 visible ASCII characters without quotes and backslashes")]
     Realm,

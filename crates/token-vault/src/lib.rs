@@ -4,14 +4,18 @@ mod challenge;
 mod entry;
 mod error;
 mod event;
+pub mod foreign;
 pub mod format;
 mod index;
 mod info;
 mod introspection;
 mod limiter;
 pub mod network;
+#[cfg(feature = "password")]
+pub mod password;
 pub mod pepper;
 pub mod record;
+pub mod scan;
 mod secret;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -182,6 +182,11 @@ impl Message {
         Self::with_secret(DOMAIN, id, secret)
     }
 
+    /// The message of an imported key: of the hash it was imported by.
+    pub(crate) fn foreign(id: TokenId, inner: &[u8; 32]) -> Self {
+        Self::with_secret(FOREIGN_DOMAIN, id, inner)
+    }
+
     fn with_secret(domain: &[u8; DOMAIN_LEN], id: TokenId, secret: &[u8; 32]) -> Self {
         let mut message = Self::with_id(domain, &id.to_bytes());
         for (to, from) in message.bytes.iter_mut().skip(SECRET_AT).zip(secret) {
@@ -273,3 +278,4 @@ const DOMAIN_LEN: usize = 7;
 const SECRET_AT: usize = DOMAIN_LEN + 16;
 const MESSAGE_LEN: usize = SECRET_AT + 32;
 const DOMAIN: &[u8; DOMAIN_LEN] = b"pltok1:";
+const FOREIGN_DOMAIN: &[u8; DOMAIN_LEN] = b"plfor1:";

@@ -4,6 +4,7 @@ mod change;
 mod fleet;
 mod issue;
 mod leak;
+mod migrate;
 mod revoke;
 mod rotate;
 mod usage;
@@ -20,10 +21,12 @@ pub use self::change::{PURGE_AFTER, Purge};
 pub use self::fleet::{Applied, MAX_REVOKE_ATTEMPTS, Member, Receipt};
 pub use self::issue::{IssueRequest, Issued, MAX_LINEAGE, MAX_NAME_BYTES, MIN_IDLE};
 pub use self::leak::{LeakOutcome, LeakPolicy};
+pub use self::migrate::{Export, Imported};
 pub use self::revoke::{Change, Many, ManyRevoked};
 pub use self::rotate::{Due, MAX_OVERLAP, MAX_RETIRED, Reminder, Rotated};
 pub use self::usage::{Flushed, MAX_COUNT_ATTEMPTS};
 pub use self::verify::VerifyContext;
+use crate::foreign::ForeignFormat;
 use crate::format::TokenFormat;
 use crate::info::TokenInfo;
 use crate::limiter::{FailureLimit, FailureLimiter};
@@ -49,6 +52,8 @@ struct Shared {
     owners: Box<dyn OwnerStatus>,
     usage: UsageBook,
     limiter: Option<FailureLimiter>,
+    foreign: Vec<ForeignFormat>,
+    rehashes: migrate::Rehashes,
 }
 
 /// Puts a vault together.
@@ -68,6 +73,15 @@ impl VaultBuilder {
     /// A source that fails more often than this is refused unread, for a while. Needs the clients' addresses.
     pub fn with_failure_limit(mut self, limit: FailureLimit) -> Self {
         self.shared.limiter = Some(FailureLimiter::new(limit));
+        self
+    }
+
+    /// Also reads keys of this form, which were imported; [`MAX_FOREIGN`] forms at most, further ones are left
+    /// out. A text of no known form then costs a digest where it would cost a checksum.
+    pub fn accepting(mut self, format: ForeignFormat) -> Self {
+        if self.shared.foreign.len() < MAX_FOREIGN {
+            self.shared.foreign.push(format);
+        }
         self
     }
 
@@ -106,6 +120,8 @@ impl Vault {
                 owners: Box::new(AllActive),
                 usage: UsageBook::new(),
                 limiter: None,
+                foreign: Vec::new(),
+                rehashes: migrate::Rehashes::default(),
             },
         }
     }
@@ -245,5 +261,7 @@ fn info(view: &TokenView, id: TokenId, entry: &crate::entry::Entry) -> TokenInfo
     info
 }
 
+/// The most forms of foreign keys a vault reads.
+pub const MAX_FOREIGN: usize = 4;
 /// The most tokens one list holds.
 pub const MAX_LIST: usize = 1000;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use core_types::{Limit, Restriction, TokenId, UnixTime};
 use subtle::Choice;
 
+use super::migrate::Rehash;
 use super::{MAX_LINEAGE, Standing, Vault};
 use crate::entry::{Entry, Extra};
 use crate::error::{Refusal, RefusalReason as Reason};
@@ -106,6 +107,16 @@ impl Vault {
             Ok(narrowed) => narrowed,
             Err(reason) => return refuse(reason),
         };
+        if entry.pepper != peppers.current() && !old_secret {
+            self.shared.rehashes.add(id, || {
+                let key = peppers.current_key();
+                Rehash {
+                    revision: entry.revision,
+                    pepper: key.version(),
+                    digest: key.digest(&presented.message),
+                }
+            });
+        }
         // Counted uses are written where they are counted.
         if entry.extra().is_none_or(|extra| extra.uses == Limit::Unlimited) {
             self.shared.usage.used(id, context.now);
@@ -116,7 +127,11 @@ impl Vault {
     /// Reads a presented text: which token it names, and what to digest. `None` when it is no token.
     #[inline]
     pub(super) fn read<'a>(&'a self, presented: &'a str) -> Option<Presented<'a>> {
-        let split = self.shared.format.split(presented.as_bytes())?;
+        let Some(split) = self.shared.format.split(presented.as_bytes()) else {
+            let hash = self.shared.foreign.iter().find_map(|format| format.read(presented))?;
+            let message = Message::foreign(hash.id, &hash.inner);
+            return Some(Presented { kind: None, id: hash.id, message });
+        };
         let id = base62::decode_128(split.id)?;
         let message = Message::from_digits(&id, split.secret)?;
         Some(Presented { kind: Some(split.kind), id: TokenId::from_bytes(id), message })
