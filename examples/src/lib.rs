@@ -1,1 +1,6 @@
-//! Placeholder.
+#![doc = include_str!("../../README.md")]
+
+pub mod cli;
+pub mod control_plane;
+pub mod demo;
+mod entry;

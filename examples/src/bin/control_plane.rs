@@ -1,0 +1,69 @@
+//! The example control plane.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use palisade_examples::control_plane::{Server, Settings, StartError};
+use palisade_examples::demo;
+
+fn main() -> ExitCode {
+    let settings = match Settings::parse(std::env::args_os().skip(1)) {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error, 2),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, 1),
+    };
+    match settings {
+        Settings::Serve { listen, data_dir } => match runtime.block_on(serve(listen, data_dir)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, 1),
+        },
+        Settings::Demo { data_dir } => match runtime.block_on(demo::run(data_dir, &mut io::stdout())) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, 1),
+        },
+        _ => {
+            let _ = writeln!(io::stdout(), "{}", Settings::usage());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+async fn serve(listen: SocketAddr, data_dir: PathBuf) -> Result<(), StartError> {
+    tracing_subscriber::fmt().json().with_writer(io::stderr).init();
+    let mut server = Server::start(listen, &data_dir).await?;
+    let mut out = io::stdout();
+    if let Some(first_start) = server.take_first_start() {
+        let shown = first_start
+            .expose_token_once(|token| writeln!(out, "administrator token (shown this once): {token}"));
+        shown.map_err(|error| StartError::Io { what: "standard output".into(), error })?;
+    }
+    let _ = writeln!(out, "listening on http://{}", server.address());
+    let _ = out.flush();
+    server.serve(told_to_stop()).await
+}
+
+/// Ends at SIGINT or SIGTERM.
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display, status: u8) -> ExitCode {
+    let _ = writeln!(io::stderr(), "control_plane: {error}");
+    ExitCode::from(status)
+}

@@ -1,0 +1,160 @@
+//! `palisade`, the operator's command line: a thin face of the libraries.
+//!
+//! Every verb takes `--json` (one object per line, stable field names); `-` reads standard input. Exit status:
+//! 0 yes, 1 no, refused or damaged, 2 wrong usage.
+
+mod audit;
+mod input;
+mod ssh;
+mod token;
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+/// How a verb ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Answer {
+    /// What was asked holds.
+    Yes,
+    /// It does not: refused, damaged, not there.
+    No,
+}
+
+impl From<Answer> for ExitCode {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Yes => Self::SUCCESS,
+            Answer::No => Self::from(1),
+        }
+    }
+}
+
+/// Why a verb has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The words are off; exit status 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Reading or writing failed; exit status 1.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was read or written.
+        what: String,
+        /// The system's word.
+        error: io::Error,
+    },
+}
+
+impl CliError {
+    fn usage(message: impl Into<String>) -> Self {
+        Self::Usage(message.into())
+    }
+
+    fn io(what: impl Into<String>, error: io::Error) -> Self {
+        Self::Io { what: what.into(), error }
+    }
+}
+
+impl From<lexopt::Error> for CliError {
+    fn from(error: lexopt::Error) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+/// What a verb reads from and writes to.
+pub struct Streams<'a> {
+    /// Standard input, for `-`.
+    pub input: &'a mut dyn Read,
+    /// Standard output.
+    pub output: &'a mut dyn Write,
+}
+
+/// Runs the program with these arguments (without the program's own name).
+///
+/// # Errors
+/// [`CliError`] when the words are off or a file cannot be read.
+pub fn run(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Answer, CliError> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let mut words = Words::default();
+    // The first two words name the verb; the rest is the verb's own.
+    while words.verb.is_none() {
+        match parser.next()? {
+            Some(lexopt::Arg::Value(word)) => words.push(word.to_string_lossy().into_owned()),
+            Some(lexopt::Arg::Long("help") | lexopt::Arg::Short('h')) => return help(streams),
+            Some(other) => return Err(other.unexpected().into()),
+            None => break,
+        }
+    }
+    match (words.noun.as_deref(), words.verb.as_deref()) {
+        (Some("audit"), Some("verify")) => audit::verify(parser, streams),
+        (Some("audit"), Some("query")) => audit::query(parser, streams),
+        (Some("ssh"), Some("check")) => ssh::check(parser, streams),
+        (Some("token"), Some("inspect")) => token::inspect(parser, streams),
+        (Some("help"), None) => help(streams),
+        (None, _) => Err(CliError::usage(USAGE)),
+        (Some(noun), verb) => {
+            Err(CliError::usage(format!("no such verb: `{noun} {}`\n{USAGE}", verb.unwrap_or_default())))
+        }
+    }
+}
+
+/// Runs the program on the process's own arguments and streams.
+#[must_use]
+pub fn main() -> ExitCode {
+    let mut input = io::stdin().lock();
+    let mut output = io::BufWriter::new(io::stdout().lock());
+    let result =
+        run(std::env::args_os().skip(1).collect(), &mut Streams { input: &mut input, output: &mut output });
+    let result = result.and_then(|answer| {
+        output.flush().map_err(|error| CliError::io("standard output", error))?;
+        Ok(answer)
+    });
+    match result {
+        Ok(answer) => answer.into(),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "palisade: {error}");
+            ExitCode::from(if matches!(error, CliError::Usage(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+#[derive(Default)]
+struct Words {
+    noun: Option<String>,
+    verb: Option<String>,
+}
+
+impl Words {
+    fn push(&mut self, word: String) {
+        if self.noun.is_none() {
+            self.noun = Some(word);
+        } else {
+            self.verb = Some(word);
+        }
+    }
+}
+
+fn help(streams: &mut Streams<'_>) -> Result<Answer, CliError> {
+    print_line(streams, USAGE)?;
+    Ok(Answer::Yes)
+}
+
+fn print_line(streams: &mut Streams<'_>, line: &str) -> Result<(), CliError> {
+    writeln!(streams.output, "{line}").map_err(|error| CliError::io("standard output", error))
+}
+
+fn print_json(streams: &mut Streams<'_>, value: &serde_json::Value) -> Result<(), CliError> {
+    print_line(streams, &value.to_string())
+}
+
+const USAGE: &str = "usage: palisade NOUN VERB …
+
+  audit verify DIR [--known CHECKPOINT]   is the log whole? says where it is damaged
+  audit query DIR [--limit N]             the entries, oldest first
+  ssh check FILE|-                        would each line be admitted as a public key?
+  token inspect FILE|-                    is each line a well-formed token? says its id, never its secret
+
+Every verb takes --json: one object per line. `-` is standard input.
+Exit status: 0 yes; 1 no, refused or damaged; 2 wrong usage.";

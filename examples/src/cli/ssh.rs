@@ -1,0 +1,51 @@
+//! `palisade ssh check`: would each line be admitted?
+
+use serde_json::json;
+use sshkey_registry::key::MAX_LINE_BYTES;
+use sshkey_registry::{AdmissionPolicy, KeyLine};
+
+use super::input::{Line, each_line};
+use super::{Answer, CliError, Streams};
+
+/// Prints one JSON object per line of input, with or without `--json`: `accepted`, and either the key's type,
+/// bits and fingerprints or the reason. The lines are never repeated: one may be a private key.
+pub(super) fn check(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> Result<Answer, CliError> {
+    let mut file = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            lexopt::Arg::Long("json") => {}
+            lexopt::Arg::Value(word) if file.is_none() => file = Some(word.to_string_lossy().into_owned()),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let file = file.ok_or_else(|| CliError::usage("ssh check needs a FILE or `-`"))?;
+    let policy = AdmissionPolicy::new();
+    let mut answer = Answer::Yes;
+    each_line(&file, MAX_LINE_BYTES, streams, |number, line, output| {
+        let row = match judge(&policy, &line) {
+            Ok(key) => json!({
+                "line": number,
+                "accepted": true,
+                "type": key.key_type().as_str(),
+                "bits": key.bits(),
+                "sha256": key.fingerprint(),
+                "md5": key.md5_fingerprint().to_string(),
+            }),
+            Err(reason) => {
+                answer = Answer::No;
+                json!({"line": number, "accepted": false, "reason": reason})
+            }
+        };
+        writeln!(output, "{row}").map_err(|error| CliError::io("standard output", error))
+    })?;
+    Ok(answer)
+}
+
+fn judge(policy: &AdmissionPolicy, line: &Line) -> Result<sshkey_registry::PublicKey, String> {
+    let parsed = match line {
+        Line::Whole(bytes) => KeyLine::parse(bytes),
+        Line::TooLong => Err(sshkey_registry::KeyError::LineTooLong { limit: MAX_LINE_BYTES }),
+    };
+    let (key, _) = parsed.map_err(|error| error.to_string())?.into_parts();
+    policy.admit(key).map(sshkey_registry::AdmittedKey::into_key).map_err(|error| error.to_string())
+}

@@ -1,0 +1,26 @@
+//! The example control plane: the crates composed into one service.
+//!
+//! A request goes the same way whatever it asks for (see `call.rs`): the token is verified, the caller is
+//! authorised for the call's own permission at the scope it acts on, the intent is made durable in the audit
+//! log, the effect is one commit of the state store, the outcome is recorded, the answer is sent.
+
+mod api_error;
+mod call;
+mod endpoint;
+mod facts;
+mod project;
+mod record;
+mod routes;
+mod settings;
+mod startup;
+mod state;
+
+pub use self::settings::{Settings, SettingsError};
+pub(crate) use self::startup::api_token_kind;
+pub use self::startup::{FirstStart, Server, StartError};
+
+/// The most bytes a request's body may have.
+pub const MAX_BODY_BYTES: usize = 64 << 10;
+
+/// How long the server takes for one request at most.
+pub const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);

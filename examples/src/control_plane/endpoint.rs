@@ -1,0 +1,108 @@
+//! Which calls there are, which permission each needs, and which of them change something.
+
+use axum::http::Method;
+
+/// One call of the API.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    /// What the caller must be allowed: `service:verb`. It is also the action in the audit log.
+    pub(crate) permission: &'static str,
+    pub(crate) place: Place,
+}
+
+/// Where a call acts, and so where its permission must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the project the request names.
+    Project,
+    /// In the whole installation.
+    Root,
+}
+
+impl Endpoint {
+    const fn new(method: Method, path: &'static str, permission: &'static str, place: Place) -> Self {
+        Self { method, path, permission, place }
+    }
+
+    /// Whether the call changes something, and so is recorded whatever its outcome.
+    pub(crate) fn mutates(&self) -> bool {
+        !self.method.is_safe()
+    }
+}
+
+macro_rules! endpoints {
+    ($($name:ident = $method:ident $path:literal $permission:literal $place:ident;)*) => {
+        $(pub(crate) static $name: Endpoint =
+            Endpoint::new(Method::$method, $path, $permission, Place::$place);)*
+
+        /// All of them.
+        #[cfg(test)]
+        pub(crate) static ALL: &[&Endpoint] = &[$(&$name),*];
+    };
+}
+
+endpoints! {
+    ADD_SSH_KEY = POST "/api/v1/ssh-keys" "ssh-keys:write" Project;
+    LIST_SSH_KEYS = GET "/api/v1/ssh-keys" "ssh-keys:read" Project;
+    GET_SSH_KEY = GET "/api/v1/ssh-keys/{id}" "ssh-keys:read" Project;
+    REMOVE_SSH_KEY = DELETE "/api/v1/ssh-keys/{id}" "ssh-keys:write" Project;
+
+    ISSUE_TOKEN = POST "/api/v1/api-tokens" "api-tokens:write" Project;
+    LIST_TOKENS = GET "/api/v1/api-tokens" "api-tokens:read" Project;
+    REVOKE_TOKEN = DELETE "/api/v1/api-tokens/{id}" "api-tokens:write" Project;
+
+    CREATE_PROJECT = POST "/api/v1/projects" "projects:write" Root;
+    LIST_PROJECTS = GET "/api/v1/projects" "projects:read" Root;
+
+    CREATE_USER = POST "/api/v1/users" "iam:write" Root;
+    LIST_USERS = GET "/api/v1/users" "iam:read" Root;
+    DISABLE_USER = DELETE "/api/v1/users/{id}" "iam:write" Root;
+    CREATE_GROUP = POST "/api/v1/groups" "iam:write" Root;
+    LIST_GROUPS = GET "/api/v1/groups" "iam:read" Root;
+    ADD_MEMBER = POST "/api/v1/groups/{id}/members" "iam:write" Root;
+    REMOVE_MEMBER = DELETE "/api/v1/groups/{id}/members/{member}" "iam:write" Root;
+    CREATE_ROLE = POST "/api/v1/roles" "iam:write" Root;
+    LIST_ROLES = GET "/api/v1/roles" "iam:read" Root;
+    CREATE_BINDING = POST "/api/v1/bindings" "iam:write" Root;
+    LIST_BINDINGS = GET "/api/v1/bindings" "iam:read" Root;
+    REMOVE_BINDING = DELETE "/api/v1/bindings/{id}" "iam:write" Root;
+
+    LIST_AUDIT_LOGS = GET "/api/v1/audit-logs" "audit-logs:read" Root;
+}
+
+#[cfg(test)]
+mod tests {
+    use core_types::Permission;
+
+    use super::ALL;
+
+    #[test]
+    fn every_permission_is_one() {
+        for endpoint in ALL {
+            assert!(endpoint.permission.parse::<Permission>().is_ok(), "{}", endpoint.permission);
+        }
+    }
+
+    #[test]
+    fn no_call_is_listed_twice() {
+        for (at, endpoint) in ALL.iter().enumerate() {
+            assert!(
+                ALL.iter()
+                    .skip(at + 1)
+                    .all(|other| (&other.method, other.path) != (&endpoint.method, endpoint.path)),
+                "{} {}",
+                endpoint.method,
+                endpoint.path
+            );
+        }
+    }
+
+    #[test]
+    fn what_changes_something_does_not_ask_for_a_reading_permission() {
+        for endpoint in ALL {
+            assert_eq!(endpoint.mutates(), endpoint.permission.ends_with(":write"), "{}", endpoint.path);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The calls, one file per concern.
+
+mod api_tokens;
+mod audit_logs;
+mod iam;
+mod projects;
+mod ssh_keys;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::routing::{MethodFilter, on};
+use axum::{Json, Router};
+use core_types::UnixTime;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use state_store::StateStore;
+
+use super::MAX_BODY_BYTES;
+use super::api_error::ApiError;
+use super::endpoint::{self, Endpoint};
+use super::state::ControlPlane;
+
+/// The whole API.
+pub(crate) fn router<S: StateStore>(plane: Arc<ControlPlane<S>>) -> Router {
+    let routes = Routes { router: Router::new() }
+        .add(&endpoint::ADD_SSH_KEY, ssh_keys::add::<S>)
+        .add(&endpoint::LIST_SSH_KEYS, ssh_keys::list::<S>)
+        .add(&endpoint::GET_SSH_KEY, ssh_keys::get::<S>)
+        .add(&endpoint::REMOVE_SSH_KEY, ssh_keys::remove::<S>)
+        .add(&endpoint::ISSUE_TOKEN, api_tokens::issue::<S>)
+        .add(&endpoint::LIST_TOKENS, api_tokens::list::<S>)
+        .add(&endpoint::REVOKE_TOKEN, api_tokens::revoke::<S>)
+        .add(&endpoint::CREATE_PROJECT, projects::create::<S>)
+        .add(&endpoint::LIST_PROJECTS, projects::list::<S>)
+        .add(&endpoint::CREATE_USER, iam::create_user::<S>)
+        .add(&endpoint::LIST_USERS, iam::list_users::<S>)
+        .add(&endpoint::DISABLE_USER, iam::disable_user::<S>)
+        .add(&endpoint::CREATE_GROUP, iam::create_group::<S>)
+        .add(&endpoint::LIST_GROUPS, iam::list_groups::<S>)
+        .add(&endpoint::ADD_MEMBER, iam::add_member::<S>)
+        .add(&endpoint::REMOVE_MEMBER, iam::remove_member::<S>)
+        .add(&endpoint::CREATE_ROLE, iam::create_role::<S>)
+        .add(&endpoint::LIST_ROLES, iam::list_roles::<S>)
+        .add(&endpoint::CREATE_BINDING, iam::create_binding::<S>)
+        .add(&endpoint::LIST_BINDINGS, iam::list_bindings::<S>)
+        .add(&endpoint::REMOVE_BINDING, iam::remove_binding::<S>)
+        .add(&endpoint::LIST_AUDIT_LOGS, audit_logs::list::<S>);
+    routes
+        .router
+        .route("/healthz", axum::routing::get(health::<S>))
+        .fallback(async || ApiError::not_found("path").into_response_for(""))
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed().into_response_for(""))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(plane)
+}
+
+struct Routes<S: StateStore> {
+    router: Router<Arc<ControlPlane<S>>>,
+}
+
+impl<S: StateStore> Routes<S> {
+    fn add<T: 'static>(self, endpoint: &Endpoint, handler: impl Handler<T, Arc<ControlPlane<S>>>) -> Self {
+        let filter = match endpoint.method {
+            Method::GET => MethodFilter::GET,
+            Method::POST => MethodFilter::POST,
+            _ => MethodFilter::DELETE,
+        };
+        Self { router: self.router.route(endpoint.path, on(filter, handler)) }
+    }
+}
+
+/// Whether the server can decide: its replicas are fresh and its audit log takes entries.
+async fn health<S: StateStore>(
+    axum::extract::State(plane): axum::extract::State<Arc<ControlPlane<S>>>,
+) -> Result<Json<Value>, axum::http::StatusCode> {
+    if plane.is_ready() {
+        Ok(Json(json!({"ready": true})))
+    } else {
+        Err(axum::http::StatusCode::SERVICE_UNAVAILABLE)
+    }
+}
+
+/// A JSON body of exactly this shape.
+fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| ApiError::malformed(error.to_string()))
+}
+
+/// A value of the request that has a type of its own.
+fn parse_field<T>(field: &str, text: &str) -> Result<T, ApiError>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error| ApiError::invalid("invalid_field", format!("`{field}`: {error}")))
+}
+
+/// An id in the path: what is no id names nothing.
+fn parse_id<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|_| ApiError::not_found(what))
+}
+
+/// An instant of a document, as RFC 3339 writes it.
+fn parse_time(field: &str, text: &str) -> Result<UnixTime, ApiError> {
+    let invalid = || ApiError::invalid("invalid_field", format!("`{field}`: not an RFC 3339 time"));
+    let time: jiff::Timestamp = text.parse().map_err(|_| invalid())?;
+    u64::try_from(time.as_millisecond()).map(UnixTime::from_millis).map_err(|_| invalid())
+}

@@ -1,0 +1,106 @@
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// What the operator asks the program to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Settings {
+    /// Serve until told to stop.
+    Serve {
+        /// Where to listen.
+        listen: SocketAddr,
+        /// Where the state, the pepper and the audit log lie.
+        data_dir: PathBuf,
+    },
+    /// Tell the whole story against a server of its own.
+    Demo {
+        /// Where to keep everything; a temporary folder when `None`.
+        data_dir: Option<PathBuf>,
+    },
+    /// Say how it is used.
+    Help,
+}
+
+/// The words are off.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}\n\n{USAGE}")]
+pub struct SettingsError(String);
+
+impl From<lexopt::Error> for SettingsError {
+    fn from(error: lexopt::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Settings {
+    /// Reads the arguments (without the program's own name).
+    ///
+    /// # Errors
+    /// [`SettingsError`], with the usage.
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, SettingsError> {
+        use lexopt::prelude::{Long, Short, Value, ValueExt as _};
+        let mut parser = lexopt::Parser::from_args(arguments);
+        let mut command = None;
+        let mut listen = None;
+        let mut data_dir = None;
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("listen") => listen = Some(parser.value()?.parse()?),
+                Long("data-dir") => data_dir = Some(PathBuf::from(parser.value()?)),
+                Long("help") | Short('h') => return Ok(Self::Help),
+                Value(word) if command.is_none() => command = Some(word.string()?),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        match command.as_deref() {
+            None | Some("serve") => Ok(Self::Serve {
+                listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+                data_dir: data_dir.ok_or_else(|| SettingsError("`serve` needs --data-dir".into()))?,
+            }),
+            Some("demo") if listen.is_none() => Ok(Self::Demo { data_dir }),
+            Some("demo") => Err(SettingsError("`demo` finds a port of its own".into())),
+            Some(other) => Err(SettingsError(format!("no such command: `{other}`"))),
+        }
+    }
+
+    /// How the program is used.
+    #[must_use]
+    pub const fn usage() -> &'static str {
+        USAGE
+    }
+}
+
+const USAGE: &str = "usage: control_plane [serve] --data-dir DIR [--listen ADDR]
+       control_plane demo [--data-dir DIR]
+
+serve   serves the API on ADDR (127.0.0.1:8080); the first start prints the administrator's token once
+demo    starts a server on a free loopback port, tells the whole story against it, and checks every step";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Settings, SettingsError> {
+        Settings::parse(words.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn serve_is_meant_when_nothing_is_said() {
+        let settings = Settings::Serve { listen: "127.0.0.1:8080".parse().unwrap(), data_dir: "/d".into() };
+        assert_eq!(parse(&["--data-dir", "/d"]), Ok(settings.clone()));
+        assert_eq!(parse(&["serve", "--data-dir=/d", "--listen", "127.0.0.1:8080"]), Ok(settings));
+    }
+
+    #[test]
+    fn a_server_needs_a_folder_of_its_own() {
+        assert!(parse(&["serve"]).is_err());
+    }
+
+    #[test]
+    fn unknown_words_are_refused() {
+        assert!(parse(&["serve", "--data-dir", "/d", "extra"]).is_err());
+        assert!(parse(&["fly"]).is_err());
+        assert!(parse(&["demo", "--listen", "127.0.0.1:1"]).is_err());
+    }
+}

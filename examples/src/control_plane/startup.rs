@@ -1,0 +1,321 @@
+//! From a folder to a running server.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::future::Future;
+use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use core_types::{Clock as _, Restriction, SecretBytes, Subject, SystemClock, SystemRandom};
+use iam_policy::Directory;
+use sshkey_registry::{AdmissionPolicy, RegistryView};
+use state_store::replica::{Driver, Replica};
+use state_store::{Commit, Prefix, Revision, StateStore, View};
+use state_store_redb::{Expected, RedbStore};
+use token_vault::vault::{OwnerStatus, Standing};
+use token_vault::{IssueRequest, IssuedToken, Pepper, PepperVersion, Peppers, TokenFormat, TokenView, Vault};
+use tokio::net::TcpListener;
+
+use super::project::{self, Project, Projects};
+use super::record::Journal;
+use super::routes::router;
+use super::state::{ControlPlane, Replicas, STALENESS_BOUND, keep_following};
+
+/// A control plane that listens and does not serve yet.
+pub struct Server {
+    plane: Arc<ControlPlane<RedbStore>>,
+    listener: TcpListener,
+    address: SocketAddr,
+    first_start: Option<FirstStart>,
+}
+
+/// What the first start made; its token cannot be had again.
+pub struct FirstStart {
+    token: IssuedToken,
+}
+
+impl FirstStart {
+    /// Shows the administrator's token, once.
+    pub fn expose_token_once<T>(self, show: impl FnOnce(&str) -> T) -> T {
+        self.token.expose_once(show)
+    }
+}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file or a socket.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was opened.
+        what: String,
+        /// The system's word.
+        error: io::Error,
+    },
+    /// A part refused what it found; the message is for the operator.
+    #[error("{what}: {message}")]
+    Part {
+        /// Which part.
+        what: &'static str,
+        /// What it said.
+        message: String,
+    },
+}
+
+impl StartError {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |error| Self::Io { what, error }
+    }
+
+    pub(crate) fn part<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Self {
+        move |error| Self::Part { what, message: error.to_string() }
+    }
+}
+
+impl Server {
+    /// Opens or makes everything in `data_dir`, and listens.
+    ///
+    /// # Errors
+    /// [`StartError`], with what an operator needs to know.
+    pub async fn start(listen: SocketAddr, data_dir: &Path) -> Result<Self, StartError> {
+        make_private_folder(data_dir)?;
+        let state_file = data_dir.join("state.redb");
+        let clock = SystemClock::new();
+        let random = SystemRandom::new();
+        let pepper = pepper(&data_dir.join("pepper"), state_file.exists(), &random)?;
+        let audit_folder = data_dir.join("audit");
+        // The log is made after the store: where there is a log, a store that is missing was lost.
+        let expected = if audit_folder.exists() {
+            Expected::Existing { store: None, at_least: Revision::ZERO }
+        } else {
+            Expected::Either
+        };
+        let store = RedbStore::open(&state_file, expected, &random).map_err(StartError::part("state"))?;
+        let journal = Journal::open(&audit_folder, &random)?;
+
+        let (projects, follow_projects) =
+            follow(&store, project::prefix().map_err(StartError::part("projects"))?, Projects::new(), &clock)
+                .await?;
+        let keys = Prefix::new(sshkey_registry::registry::PREFIX).map_err(StartError::part("keys"))?;
+        let (keys, follow_keys) = follow(&store, keys, RegistryView::new(), &clock).await?;
+        let iam = Prefix::new(iam_policy::PREFIX).map_err(StartError::part("directory"))?;
+        let (iam, follow_iam) = follow(&store, iam, Directory::new(), &clock).await?;
+        let tokens_prefix = TokenView::prefix().map_err(StartError::part("tokens"))?;
+        let (tokens, follow_tokens) = follow(&store, tokens_prefix, TokenView::new(), &clock).await?;
+
+        let format = TokenFormat::new([api_token_kind()]).map_err(StartError::part("token format"))?;
+        let owners = Owners { iam: iam.clone() };
+        let vault = Vault::with_owners(tokens, format, Peppers::new(&pepper), owners);
+        let plane = Arc::new(ControlPlane {
+            store,
+            clock,
+            random,
+            vault,
+            admission: AdmissionPolicy::new(),
+            journal,
+            replicas: Replicas { projects, keys, iam },
+        });
+        tokio::spawn(follow_projects);
+        tokio::spawn(follow_keys);
+        tokio::spawn(follow_iam);
+        tokio::spawn(follow_tokens);
+        tokio::spawn(Arc::clone(&plane).keep_confirming());
+
+        let first_start = first_start(&plane).await?;
+        let listener = TcpListener::bind(listen).await.map_err(StartError::io(listen.to_string()))?;
+        let address = listener.local_addr().map_err(StartError::io("the listening socket"))?;
+        Ok(Self { plane, listener, address, first_start })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the first start made; only on a first start, and only once.
+    pub const fn take_first_start(&mut self) -> Option<FirstStart> {
+        self.first_start.take()
+    }
+
+    /// Serves until `stop` is done, then lets the requests that run come to their end.
+    ///
+    /// # Errors
+    /// [`StartError`] when the socket fails or the log cannot be closed.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
+        let Self { plane, listener, .. } = self;
+        let app = router(Arc::clone(&plane)).into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, app).with_graceful_shutdown(stop).await.map_err(StartError::io("serving"))?;
+        plane.journal.close().await
+    }
+}
+
+/// The kind of token this control plane issues.
+pub(crate) fn api_token_kind() -> token_vault::Prefix {
+    #[expect(clippy::unwrap_used, reason = "a constant of ours; a test sees that it is a prefix")]
+    token_vault::Prefix::of("palisade", "live", "pat").unwrap()
+}
+
+/// Disabled and unknown owners' tokens are dead at once: the directory is asked at every request.
+#[derive(Debug)]
+struct Owners {
+    iam: Replica<Directory>,
+}
+
+impl OwnerStatus for Owners {
+    fn standing(&self, owner: Subject) -> Standing {
+        use iam_policy::record::SubjectState;
+        match self.iam.snapshot().view().subject(owner) {
+            Some(record) if record.state == SubjectState::Enabled => Standing::Active,
+            _ => Standing::Inactive,
+        }
+    }
+}
+
+/// A replica, and the work that keeps it current.
+async fn follow<V: View>(
+    store: &RedbStore,
+    prefix: Prefix,
+    empty: V,
+    clock: &SystemClock,
+) -> Result<(Replica<V>, impl Future<Output = ()> + Send + 'static), StartError> {
+    let opened = Replica::open(store.clone(), prefix, empty, STALENESS_BOUND, clock).await;
+    let (replica, driver): (_, Driver<RedbStore, V>) = opened.map_err(StartError::part("state"))?;
+    for (key, poisoned) in replica.snapshot().poisoned() {
+        tracing::error!(?key, error = %poisoned.error, "a record cannot be read; what depends on it is refused");
+    }
+    Ok((replica, keep_following(driver)))
+}
+
+/// Makes the first project and its administrator, where there never was one.
+async fn first_start<S: StateStore>(plane: &ControlPlane<S>) -> Result<Option<FirstStart>, StartError> {
+    let part = "first start";
+    let directory = plane.replicas.iam.snapshot();
+    if directory.view().is_started() {
+        return Ok(None);
+    }
+    let now = plane.clock.now();
+    let name = "administrator".parse().map_err(StartError::part::<iam_policy::NameError>(part))?;
+    let planned = directory.view().plan_first_administrator(name, now, &plane.random);
+    let (administrator, mut batch) = planned.map_err(StartError::part(part))?.into_parts();
+    let scope = project::scope_of(FIRST_PROJECT)
+        .ok_or_else(|| StartError::Part { what: part, message: "the first project has no name".into() })?;
+    let project = Project { scope: scope.clone(), created_at: now, created_by: None };
+    batch
+        .append(project::plan_create(&project).map_err(StartError::part(part))?)
+        .map_err(StartError::part(part))?;
+    let owner = Subject::User(administrator.user);
+    let request =
+        IssueRequest::new("first administrator", api_token_kind(), owner, Restriction::unrestricted())
+            .at_home_in(scope);
+    let issued = plane.vault.plan_issue(request, now, &plane.random).map_err(StartError::part(part))?;
+    batch.append(issued.batch).map_err(StartError::part(part))?;
+
+    let open = plane.journal.begin_first_start(now).await?;
+    let outcome = plane.store.commit(batch).await.map_err(StartError::part(part));
+    let committed = match outcome {
+        Ok(Commit::Committed(revision)) => Ok(revision),
+        Ok(Commit::Conflict(_)) => Err(StartError::Part {
+            what: part,
+            message: "another process is making it at the same time".into(),
+        }),
+        Err(error) => Err(error),
+    };
+    open.finish(committed.is_ok()).await?;
+    let revision = committed?;
+    plane.replicas.projects.applied(revision).await;
+    plane.replicas.iam.applied(revision).await;
+    plane.vault.replica().applied(revision).await;
+    Ok(Some(FirstStart { token: issued.token }))
+}
+
+/// A folder that only its owner can enter.
+fn make_private_folder(folder: &Path) -> Result<(), StartError> {
+    let what = folder.display().to_string();
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(StartError::io(&*what))?;
+    let mode = fs::metadata(folder).map_err(StartError::io(&*what))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(StartError::Part {
+            what: "data folder",
+            message: format!("{what} is open to others (mode {:o}): make it 0700", mode & 0o777),
+        });
+    }
+    Ok(())
+}
+
+/// The pepper, which is kept beside the store and never in it. A store without its pepper is refused: every
+/// token in it is dead, and a new pepper would hide that.
+fn pepper(file: &Path, store_exists: bool, random: &SystemRandom) -> Result<Pepper, StartError> {
+    let what = file.display().to_string();
+    let version = PepperVersion::new(NonZeroU32::MIN);
+    match File::open(file) {
+        Ok(mut open) => {
+            let mode = open.metadata().map_err(StartError::io(&*what))?.permissions().mode();
+            if mode & 0o077 != 0 {
+                let message = format!("{what} is open to others (mode {:o}): make it 0600", mode & 0o777);
+                return Err(StartError::Part { what: "pepper", message });
+            }
+            let key = SecretBytes::filled_by(|bytes: &mut [u8; 32]| open.read_exact(bytes));
+            Ok(Pepper::new(version, key.map_err(StartError::io(&*what))?))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !store_exists => {
+            let pepper = Pepper::generate(version, random).map_err(StartError::part("pepper"))?;
+            write_durably(file, pepper.expose_secret()).map_err(StartError::io(&*what))?;
+            Ok(pepper)
+        }
+        Err(error) => Err(StartError::Io { what, error }),
+    }
+}
+
+/// Writes a new file of mode 0600, and its name, to the disk.
+fn write_durably(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let partial = file.with_extension("partial");
+    // What a start that was interrupted left behind.
+    match fs::remove_file(&partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+    open.write_all(bytes)?;
+    open.sync_all()?;
+    fs::rename(&partial, file)?;
+    match file.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+const FIRST_PROJECT: &str = "default";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_of_our_tokens_is_a_prefix() {
+        assert_eq!(api_token_kind().as_str(), "palisadelivepat");
+    }
+
+    #[test]
+    fn a_store_without_its_pepper_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pepper");
+        assert!(pepper(&file, true, &SystemRandom::new()).is_err());
+        let made = pepper(&file, false, &SystemRandom::new()).unwrap();
+        let read = pepper(&file, true, &SystemRandom::new()).unwrap();
+        assert_eq!(made.expose_secret(), read.expose_secret());
+    }
+
+    #[test]
+    fn a_pepper_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pepper");
+        pepper(&file, false, &SystemRandom::new()).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(pepper(&file, true, &SystemRandom::new()).is_err());
+    }
+}

@@ -1,0 +1,181 @@
+//! What the server holds: the store, a replica per concern, the audit log.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use core_types::{Clock as _, SystemClock, SystemRandom};
+use iam_policy::Directory;
+use sshkey_registry::{AdmissionPolicy, RegistryView};
+use state_store::replica::{Current, Driver, Replica};
+use state_store::{Batch, Commit, CommitError, Revision, StateStore, View};
+use token_vault::Vault;
+use tokio::runtime::Handle;
+
+use super::api_error::ApiError;
+use super::project::Projects;
+use super::record::Journal;
+
+/// One control plane.
+pub(crate) struct ControlPlane<S> {
+    pub(crate) store: S,
+    pub(crate) clock: SystemClock,
+    pub(crate) random: SystemRandom,
+    pub(crate) vault: Vault,
+    pub(crate) admission: AdmissionPolicy,
+    pub(crate) journal: Journal,
+    pub(crate) replicas: Replicas,
+}
+
+/// The state each concern decides by, kept in memory.
+pub(crate) struct Replicas {
+    pub(crate) projects: Replica<Projects>,
+    pub(crate) keys: Replica<RegistryView>,
+    pub(crate) iam: Replica<Directory>,
+}
+
+/// What a request decides and plans by.
+pub(crate) struct State {
+    pub(crate) projects: Current<Projects>,
+    pub(crate) keys: Current<RegistryView>,
+    pub(crate) iam: Current<Directory>,
+}
+
+impl State {
+    /// An error the caller can do nothing about: logged here, not told.
+    pub(crate) fn internal(&self, error: &dyn Display) -> ApiError {
+        tracing::error!(%error, "a step could not be planned");
+        ApiError::internal()
+    }
+}
+
+impl<S: StateStore> ControlPlane<S> {
+    /// The state to decide by, unless it is too old to.
+    pub(crate) fn current(&self) -> Result<State, ApiError> {
+        let now = self.clock.now();
+        let stale = |_| ApiError::unavailable("the state is not known to be current");
+        Ok(State {
+            projects: self.replicas.projects.current(now).map_err(stale)?,
+            keys: self.replicas.keys.current(now).map_err(stale)?,
+            iam: self.replicas.iam.current(now).map_err(stale)?,
+        })
+    }
+
+    /// Whether requests can be decided and recorded.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.current().is_ok() && self.vault.replica().is_fresh(self.clock.now()) && self.journal.is_usable()
+    }
+
+    /// Plans a change and commits it; when somebody else was faster, plans it again by what is then there.
+    ///
+    /// On return the change is durable, and every later request sees it.
+    pub(crate) async fn change<T>(
+        &self,
+        plan: impl Fn(&State) -> Result<(T, Batch), ApiError>,
+    ) -> Result<T, ApiError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let (value, batch) = plan(&self.current()?)?;
+            let is_read_only = batch.is_read_only();
+            match self.commit(batch).await? {
+                Commit::Committed(_) if is_read_only => return Ok(value),
+                Commit::Committed(revision) => {
+                    self.applied(revision).await?;
+                    return Ok(value);
+                }
+                // The replicas may be behind the commit that was in the way.
+                Commit::Conflict(_) => self.catch_up().await?,
+            }
+        }
+        Err(ApiError::unavailable("others kept changing the same thing"))
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Commit, ApiError> {
+        let store = self.store.clone();
+        // A commit of an embedded store waits for the disk: not on a thread that serves others.
+        let commit = tokio::task::spawn_blocking(move || Handle::current().block_on(store.commit(batch)));
+        match commit.await {
+            Ok(Ok(commit)) => Ok(commit),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a commit failed");
+                Err(match error {
+                    CommitError::OutcomeUnknown { .. } => ApiError::outcome_unknown(),
+                    _ => ApiError::unavailable("the store does not answer"),
+                })
+            }
+            Err(error) => {
+                tracing::error!(%error, "a commit did not return");
+                Err(ApiError::outcome_unknown())
+            }
+        }
+    }
+
+    /// Waits until every replica shows the revision: then every request after this one sees the change.
+    async fn applied(&self, revision: Revision) -> Result<(), ApiError> {
+        let all = async {
+            self.replicas.projects.applied(revision).await;
+            self.replicas.keys.applied(revision).await;
+            self.replicas.iam.applied(revision).await;
+            self.vault.replica().applied(revision).await;
+        };
+        // The change is made, but whether it is in force here is not known.
+        tokio::time::timeout(APPLY_TIMEOUT, all).await.map_err(|_| ApiError::outcome_unknown())
+    }
+
+    async fn catch_up(&self) -> Result<(), ApiError> {
+        let revision = self.confirm().await?;
+        self.applied(revision).await
+    }
+
+    /// Confirms every replica against the store.
+    pub(crate) async fn confirm(&self) -> Result<Revision, ApiError> {
+        let all = async {
+            self.replicas.projects.confirm(&self.store, &self.clock).await?;
+            self.replicas.keys.confirm(&self.store, &self.clock).await?;
+            self.replicas.iam.confirm(&self.store, &self.clock).await?;
+            self.vault.replica().confirm(&self.store, &self.clock).await
+        };
+        let unavailable = || ApiError::unavailable("the store does not answer");
+        match tokio::time::timeout(APPLY_TIMEOUT, all).await {
+            Ok(Ok(revision)) => Ok(revision),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the replicas could not be confirmed");
+                Err(unavailable())
+            }
+            Err(_) => Err(unavailable()),
+        }
+    }
+
+    /// Keeps confirming, a few times within the staleness bound, for as long as the server runs.
+    pub(crate) async fn keep_confirming(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(STALENESS_BOUND / 8).await;
+            // An error was logged; the replicas age, and requests are refused when they are too old.
+            let _ = self.confirm().await;
+        }
+    }
+}
+
+/// Follows the store for as long as the server runs.
+pub(crate) async fn keep_following<S: StateStore, V: View>(mut driver: Driver<S, V>) {
+    loop {
+        let Err(error) = driver.run().await;
+        tracing::error!(%error, "a replica lost the store");
+        tokio::time::sleep(RECONNECT_PAUSE).await;
+    }
+}
+
+/// How old the state may be that a request is decided by.
+pub(crate) const STALENESS_BOUND: Duration = Duration::from_secs(5);
+
+/// How often a change is planned anew before the caller is told to try later.
+const MAX_ATTEMPTS: u32 = 16;
+const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+
+/// The permission that this text of ours is.
+pub(crate) fn permission(text: &'static str) -> Result<core_types::Permission, ApiError> {
+    text.parse().map_err(|error| {
+        tracing::error!(%error, text, "not a permission");
+        ApiError::internal()
+    })
+}

@@ -1,0 +1,120 @@
+//! `control_plane demo`: the whole story, told by a program that checks every step of it.
+//!
+//! It starts a server on a free loopback port, and from then on is a client like any other: real keys, real
+//! HTTP. The first step that does not end as it should ends the demo.
+
+mod http;
+mod keys;
+mod story;
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::control_plane::{Server, StartError};
+
+/// Why the demo ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The server did not start or stop.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The connection broke.
+    #[error("HTTP: {0}")]
+    Http(String),
+    /// The terminal, a file, or `ssh-keygen`.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A step ended otherwise than it should.
+    #[error("not as it should be: {0}")]
+    Unexpected(String),
+}
+
+impl From<ureq::Error> for DemoError {
+    fn from(error: ureq::Error) -> Self {
+        Self::Http(error.to_string())
+    }
+}
+
+/// Tells the story, and prints it to `out`. Keeps everything in `data_dir` when one is given.
+///
+/// # Errors
+/// [`DemoError`] at the first thing that is not as it should be.
+pub async fn run(data_dir: Option<PathBuf>, out: &mut (dyn Write + Send)) -> Result<(), DemoError> {
+    let temporary = tempfile::tempdir()?;
+    let folder = data_dir.clone().unwrap_or_else(|| temporary.path().join("data"));
+    let mut server = Server::start(SocketAddr::from(([127, 0, 0, 1], 0)), &folder).await?;
+    let Some(first_start) = server.take_first_start() else {
+        let message = format!("{} holds an earlier run: the demo needs a new folder", folder.display());
+        return Err(DemoError::Unexpected(message));
+    };
+    let token = first_start.expose_token_once(str::to_owned);
+    let base = format!("http://{}", server.address());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(server.serve(async {
+        let _ = stopped.await;
+    }));
+
+    let keys_folder = temporary.path().join("keys");
+    std::fs::create_dir(&keys_folder)?;
+    // The client blocks; it has a thread of its own, and what it prints comes out as it happens.
+    let (lines, mut printed) = tokio::sync::mpsc::unbounded_channel();
+    let telling = tokio::task::spawn_blocking(move || {
+        let mut narrator = Narrator { lines, step: 0 };
+        story::tell(&base, &token, &keys_folder, &mut narrator)
+    });
+    while let Some(line) = printed.recv().await {
+        writeln!(out, "{line}")?;
+        out.flush()?;
+    }
+    telling.await.map_err(|error| DemoError::Unexpected(error.to_string()))??;
+
+    drop(stop);
+    serving.await.map_err(|error| DemoError::Unexpected(error.to_string()))??;
+    let report = check_log(&folder.join("audit"))?;
+    writeln!(out, "\n{report}")?;
+    match data_dir {
+        Some(folder) => writeln!(out, "Everything is kept in {}.", folder.display())?,
+        None => writeln!(out, "Nothing is kept; --data-dir DIR would.")?,
+    }
+    writeln!(out, "The demo ended as it should.")?;
+    Ok(())
+}
+
+/// Prints the steps, numbered.
+struct Narrator {
+    lines: tokio::sync::mpsc::UnboundedSender<String>,
+    step: usize,
+}
+
+impl Narrator {
+    fn step(&mut self, title: &str) {
+        self.step = self.step.saturating_add(1);
+        let _ = self.lines.send(format!("\n{}. {title}", self.step));
+    }
+
+    fn say(&self, line: impl Display) {
+        let _ = self.lines.send(format!("   {line}"));
+    }
+}
+
+fn unexpected(what: impl Into<String>) -> DemoError {
+    DemoError::Unexpected(what.into())
+}
+
+/// What `palisade audit verify` says of the log.
+fn check_log(folder: &Path) -> Result<String, DemoError> {
+    let mut output = Vec::new();
+    let arguments = ["audit".into(), "verify".into(), folder.into()];
+    let answer = crate::cli::run(
+        arguments.to_vec(),
+        &mut crate::cli::Streams { input: &mut io::empty(), output: &mut output },
+    );
+    let said = String::from_utf8_lossy(&output).trim_end().to_owned();
+    match answer {
+        Ok(crate::cli::Answer::Yes) => Ok(format!("The audit log, read back from its files:\n   {said}")),
+        Ok(crate::cli::Answer::No) => Err(unexpected(format!("the audit log does not verify: {said}"))),
+        Err(error) => Err(unexpected(error.to_string())),
+    }
+}
