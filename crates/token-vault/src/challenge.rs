@@ -55,6 +55,13 @@ impl Challenge {
         self
     }
 
+    /// Nobody can say now whether the token is good: 503.
+    #[must_use]
+    pub fn unavailable(mut self) -> Self {
+        self.kind = Kind::Unavailable;
+        self
+    }
+
     /// The token is good and does not allow this: 403.
     #[must_use]
     pub fn insufficient(mut self, needed: Permission) -> Self {
