@@ -188,12 +188,11 @@ pub enum Known {
     Unavailable,
 }
 
-/// `ssh:` and printable ASCII: what OpenSSH makes, and what the signatures of other applications of the same
-/// authenticator do not begin with.
+/// `ssh:` and at most 251 characters: what OpenSSH makes, and what no other application of the same authenticator
+/// signs for. The parser has seen to it that they are printable.
 fn check_application(application: &[u8]) -> Result<(), Refusal> {
-    let printable = application.iter().all(|byte| matches!(byte, b'!'..=b'~'));
     let short = application.len() <= MAX_APPLICATION_BYTES;
-    if short && printable && application.starts_with(b"ssh:") { Ok(()) } else { Err(Refusal::SkApplication) }
+    if short && application.starts_with(b"ssh:") { Ok(()) } else { Err(Refusal::SkApplication) }
 }
 
 /// The most bytes a security key's application may have.

@@ -115,6 +115,9 @@ pub enum KeyError {
     /// The point at infinity, which is no key.
     #[error("the ECDSA point is the point at infinity, which is no key")]
     PointAtInfinity,
+    /// A security key's application with characters that are not printable ASCII.
+    #[error("the security key's application has characters that are not printable ASCII")]
+    ApplicationCharacter,
     /// A comment of more than [`Comment::MAX_BYTES`](crate::Comment::MAX_BYTES).
     #[error("the comment after the key is longer than {limit} bytes: shorten it")]
     CommentTooLong {
@@ -172,7 +175,7 @@ pub enum Refusal {
     /// An even modulus.
     #[error("the RSA key's modulus is even: anyone can compute its private key")]
     RsaModulusEven,
-    /// A prime factor below 2¹⁶.
+    /// A prime factor of 65537 or less.
     #[error("the RSA key's modulus has a small prime factor: anyone can compute its private key")]
     RsaSmallFactor,
     /// A modulus that is a square, a cube or a higher power.

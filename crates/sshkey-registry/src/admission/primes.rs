@@ -11,8 +11,8 @@ pub(super) static SMALL_PRIME_PRODUCT: LazyLock<BigUint> = LazyLock::new(|| {
     product(factors)
 });
 
-/// What counts as a small factor.
-pub(super) const SMALL_PRIME_BOUND: u32 = 1 << 16;
+/// What counts as a small factor: every prime up to the fourth Fermat number, 65537, which is one.
+pub(super) const SMALL_PRIME_BOUND: u32 = (1 << 16) + 2;
 
 /// The product of the factors, multiplied in a tree so that both sides are of like length.
 fn product(mut factors: Vec<BigUint>) -> BigUint {
@@ -49,6 +49,6 @@ mod tests {
         };
         let expected: Vec<u32> = (3..SMALL_PRIME_BOUND).filter(slow).collect();
         assert_eq!(*SMALL_PRIMES, expected);
-        assert_eq!(SMALL_PRIMES.len(), 6541, "pi(65536) is 6542, and 2 is not odd");
+        assert_eq!(SMALL_PRIMES.len(), 6542, "pi(65537) is 6543, and 2 is not odd");
     }
 }

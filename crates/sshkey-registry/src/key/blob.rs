@@ -31,11 +31,11 @@ impl Shape {
             KeyType::EcdsaP521 => ecdsa(&mut reader, blob, Curve::P521)?,
             KeyType::SkEd25519 => {
                 let point = fixed(&mut reader, blob, ED25519_LEN)?;
-                Self::SkEd25519 { point, application: reader.string()? }
+                Self::SkEd25519 { point, application: application(&mut reader, blob)? }
             }
             KeyType::SkEcdsaP256 => {
                 let point = point(&mut reader, blob, Curve::P256)?;
-                Self::SkEcdsa { point, application: reader.string()? }
+                Self::SkEcdsa { point, application: application(&mut reader, blob)? }
             }
             KeyType::MlDsa44Ed25519 => Self::MlDsa44Ed25519 {
                 keys: fixed(&mut reader, blob, MLDSA44_LEN.saturating_add(ED25519_LEN))?,
@@ -130,6 +130,13 @@ fn point(reader: &mut Reader<'_>, blob: &[u8], curve: Curve) -> Result<Field, Ke
         Some((0x00, [])) => Err(KeyError::PointAtInfinity),
         _ => Err(KeyError::WrongLength),
     }
+}
+
+/// Printable ASCII without blanks; OpenSSH reads a C string here, and some programs a text.
+fn application(reader: &mut Reader<'_>, blob: &[u8]) -> Result<Field, KeyError> {
+    let field = reader.string()?;
+    let printable = field.of(blob).iter().all(u8::is_ascii_graphic);
+    if printable { Ok(field) } else { Err(KeyError::ApplicationCharacter) }
 }
 
 fn fixed(reader: &mut Reader<'_>, blob: &[u8], len: usize) -> Result<Field, KeyError> {

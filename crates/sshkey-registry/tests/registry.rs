@@ -1,0 +1,310 @@
+//! The registry of keys, on a store.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use core_types::testing::{TestClock, TestRandom};
+use core_types::{Scope, Subject, UnixTime, UserId};
+use pollster::block_on;
+use sshkey_registry::registry::{Added, NewKey, PREFIX, Planned, plan_add, plan_remove};
+use sshkey_registry::{
+    AddError, AdmissionPolicy, KeyLine, KeyName, RegistryView, RemoveError, SshKey, SshKeyId,
+};
+use state_store::replica::Driver;
+use state_store::{Batch, Commit, Key, MemoryStore, Prefix, Replica, StateStore, Value, View, Write};
+
+#[test]
+fn a_key_is_found_by_its_id_its_fingerprint_and_its_name() {
+    let mut world = World::new();
+    let key = world.add(WEB, "My-Laptop", 0);
+    let view = world.view();
+    let project = scope(WEB);
+    assert_eq!(view.get(&project, key.id()), Some(&key));
+    assert_eq!(view.find(&project, &key.key().fingerprint()), Some(&key));
+    assert_eq!(view.find_by_name(&project, &name("my-laptop")), Some(&key));
+    assert_eq!(view.list(&project).collect::<Vec<_>>(), [&key]);
+    assert_eq!(key.name().as_str(), "My-Laptop", "the spelling stays");
+    assert_eq!((key.added_by(), key.added_at(), key.removed()), (ada(), NOW, None));
+    assert_eq!(key.comment().unwrap().as_str(), "ed25519@example.test");
+    assert!(key.id().to_string().starts_with("key_"));
+}
+
+#[test]
+fn the_same_key_again_is_the_same_id_under_whatever_name() {
+    let mut world = World::new();
+    let first = world.add(WEB, "laptop", 0);
+    for other in ["laptop", "desk", "LAPTOP"] {
+        let planned = world.plan(WEB, other, 0).unwrap();
+        assert_eq!(planned.value, Added::AlreadyThere(Arc::clone(&first)), "{other}");
+        assert!(planned.batch.is_read_only(), "nothing is written");
+        assert!(matches!(world.commit(planned.batch), Commit::Committed(_)));
+    }
+    assert_eq!(world.view().list(&scope(WEB)).count(), 1);
+}
+
+#[test]
+fn a_name_is_one_keys_within_a_project_whatever_its_case() {
+    let mut world = World::new();
+    world.add(WEB, "laptop", 0);
+    assert_eq!(world.plan(WEB, "laptop", 1).err(), Some(AddError::NameTaken));
+    assert_eq!(world.plan(WEB, "LapTop", 1).err(), Some(AddError::NameTaken));
+    assert!(world.plan(WEB, "laptop-2", 1).is_ok());
+    assert!(world.plan(DATA, "laptop", 1).is_ok());
+}
+
+#[test]
+fn no_project_sees_anything_of_another_one() {
+    let mut world = World::new();
+    let key = world.add(WEB, "laptop", 0);
+    let fingerprint = key.key().fingerprint();
+    // Neighbours in name, below, above, and beside.
+    for other in [
+        DATA,
+        "org/acme/project/web-2",
+        "org/acme/project/we",
+        "org/acme",
+        "org/acme/project/web/vcluster/ci",
+    ] {
+        let (other, view) = (scope(other), world.view());
+        assert_eq!(view.get(&other, key.id()), None, "{other}");
+        assert_eq!(view.find(&other, &fingerprint), None, "{other}");
+        assert_eq!(view.find_by_name(&other, key.name()), None, "{other}");
+        assert_eq!(view.list(&other).count(), 0, "{other}");
+        let removed = plan_remove(view, &other, key.id(), ada(), NOW);
+        assert_eq!(removed.err(), Some(RemoveError::NotFound), "{other}");
+    }
+    // What another project is told about the key does not depend on whether we have it.
+    let empty = RegistryView::new();
+    let [with, without] = [world.view(), &empty].map(|view| {
+        let planned = plan_add(view, new_key(DATA, "laptop", 0), NOW, &TestRandom::seeded(3)).unwrap();
+        (planned.value.key().id(), planned.batch)
+    });
+    assert_eq!(with, without);
+    let theirs = world.add(DATA, "laptop", 0);
+    assert_ne!(theirs.id(), key.id());
+    assert_eq!(world.view().list(&scope(WEB)).collect::<Vec<_>>(), [&key]);
+    assert_eq!(world.view().list(&scope(DATA)).collect::<Vec<_>>(), [&theirs]);
+}
+
+#[test]
+fn a_removed_key_is_gone_at_once_and_leaves_a_tombstone() {
+    let mut world = World::new();
+    let key = world.add(WEB, "laptop", 0);
+    let other = world.add(WEB, "desk", 1);
+    let later = UnixTime::from_secs(2_000);
+    let planned = plan_remove(world.view(), &scope(WEB), key.id(), ada(), later).unwrap();
+    assert_eq!(planned.value.removed().map(|removal| (removal.by, removal.at)), Some((ada(), later)));
+    assert!(matches!(world.commit(planned.batch), Commit::Committed(_)));
+    let (view, project) = (world.view(), scope(WEB));
+    assert_eq!(view.get(&project, key.id()), None);
+    assert_eq!(view.find(&project, &key.key().fingerprint()), None);
+    assert_eq!(view.find_by_name(&project, key.name()), None);
+    assert_eq!(view.list(&project).collect::<Vec<_>>(), [&other]);
+    assert!(view.get_with_removed(&project, key.id()).unwrap().removed().is_some());
+    let again = plan_remove(view, &project, key.id(), ada(), later);
+    assert_eq!(again.err(), Some(RemoveError::NotFound));
+}
+
+#[test]
+fn a_removed_key_can_be_added_again_and_has_a_new_id() {
+    let mut world = World::new();
+    let first = world.add(WEB, "laptop", 0);
+    world.remove(WEB, first.id());
+    let second = world.add(WEB, "laptop", 0);
+    assert_ne!(second.id(), first.id());
+    assert_eq!(world.view().find(&scope(WEB), &first.key().fingerprint()), Some(&second));
+    assert!(world.view().get_with_removed(&scope(WEB), first.id()).unwrap().removed().is_some());
+    world.remove(WEB, second.id());
+    assert_eq!(world.view().list(&scope(WEB)).count(), 0);
+}
+
+#[test]
+fn of_two_uploads_that_collide_one_conflicts_and_finds_the_other_when_it_plans_again() {
+    let mut world = World::new();
+    let (one, two) = (world.plan(WEB, "laptop", 0).unwrap(), world.plan(WEB, "desk", 0).unwrap());
+    let (same_name, free) = (world.plan(WEB, "laptop", 1).unwrap(), world.plan(WEB, "phone", 1).unwrap());
+    assert!(matches!(world.commit(one.batch), Commit::Committed(_)));
+    assert!(matches!(world.commit(two.batch), Commit::Conflict(_)), "the same key");
+    assert!(matches!(world.commit(same_name.batch), Commit::Conflict(_)), "the same name");
+    assert!(matches!(world.commit(free.batch), Commit::Committed(_)), "nothing in common");
+    assert_eq!(world.plan(WEB, "desk", 0).unwrap().value, Added::AlreadyThere(Arc::clone(one.value.key())));
+}
+
+#[test]
+fn of_a_removal_and_an_upload_that_collide_the_second_conflicts() {
+    let mut world = World::new();
+    let key = world.add(WEB, "laptop", 0);
+    let found = world.plan(WEB, "laptop", 0).unwrap();
+    let [first, second] =
+        [(), ()].map(|()| plan_remove(world.view(), &scope(WEB), key.id(), ada(), NOW).unwrap());
+    assert!(matches!(world.commit(first.batch), Commit::Committed(_)));
+    assert!(matches!(world.commit(second.batch), Commit::Conflict(_)), "it is removed once");
+    assert!(matches!(world.commit(found.batch), Commit::Conflict(_)), "it is not there any more");
+}
+
+#[test]
+fn a_list_is_in_the_order_of_adding() {
+    let mut world = World::new();
+    let mut expected = Vec::new();
+    for (which, (name, secs)) in [("c", 10), ("a", 20), ("b", 30)].into_iter().enumerate() {
+        let at = UnixTime::from_secs(secs);
+        let planned = plan_add(world.view(), new_key(WEB, name, which), at, &world.random).unwrap();
+        expected.push(Arc::clone(planned.value.key()));
+        assert!(matches!(world.commit(planned.batch), Commit::Committed(_)));
+    }
+    assert_eq!(world.view().list(&scope(WEB)).cloned().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_root_scope_is_no_project_and_a_scope_that_is_too_long_is_an_error() {
+    let world = World::new();
+    let plan = |project: Scope| {
+        let new = NewKey { project, ..new_key(WEB, "laptop", 0) };
+        plan_add(world.view(), new, NOW, &world.random).err()
+    };
+    assert_eq!(plan(Scope::root()), Some(AddError::RootScope));
+    let segment = "x".repeat(63);
+    let deepest = [&*segment; 16].join("/").parse::<Scope>().unwrap();
+    assert!(matches!(plan(deepest.clone()), Some(AddError::Batch(_))));
+    assert_eq!(world.view().list(&deepest).count(), 0);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_no_live_key_and_its_fingerprint_stays_refused() {
+    let mut world = World::new();
+    let key = world.add(WEB, "laptop", 0);
+    world.overwrite(&format!("{PREFIX}key/{WEB}/{}", key.id()), "{}");
+    let (view, project) = (world.view(), scope(WEB));
+    assert_eq!(view.get(&project, key.id()), None);
+    assert_eq!(view.list(&project).count(), 0);
+    assert_eq!(view.find(&project, &key.key().fingerprint()), None);
+    assert_eq!(world.plan(WEB, "other", 0).err(), Some(AddError::Damaged));
+    assert_eq!(world.plan(WEB, "laptop", 1).err(), Some(AddError::Damaged));
+    let removed = plan_remove(world.view(), &project, key.id(), ada(), NOW);
+    assert_eq!(removed.err(), Some(RemoveError::Damaged));
+}
+
+#[test]
+fn a_damaged_index_does_not_stand_in_the_way_of_a_removal() {
+    let mut world = World::new();
+    let key = world.add(WEB, "laptop", 0);
+    world.overwrite(&format!("{PREFIX}by-name/{WEB}/laptop"), "{}");
+    assert_eq!(world.plan(WEB, "laptop", 1).err(), Some(AddError::Damaged));
+    world.remove(WEB, key.id());
+    assert_eq!(world.view().get(&scope(WEB), key.id()), None);
+}
+
+#[test]
+fn records_that_contradict_themselves_are_kept_apart() {
+    let mut world = World::new();
+    let key = world.add(WEB, "laptop", 0);
+    let path = format!("{PREFIX}key/{WEB}/{}", key.id());
+    let good = world.stored(&path);
+    assert!(good.contains(r#""removed":null"#), "{good}");
+    let elsewhere = format!("{PREFIX}key/{DATA}/{}", key.id());
+    for (path, text) in [
+        (&elsewhere, good.clone()),
+        (&path, good.replace(r#","removed":null"#, "")),
+        (&path, good.replace("ssh-ed25519", "ssh-rsa")),
+        (&path, good.replace("laptop", "lap top")),
+        (&path, good.replace("ed25519@example.test", "ed25519\\u2028")),
+        (&path, good.replace(r#""version":1"#, r#""version":2"#)),
+        (&path, good.replace(r#""removed":null"#, r#""removed":null,"x":1"#)),
+    ] {
+        let mut view = world.view().clone();
+        let (at, value) = (Key::new(path).unwrap(), Value::new(text.as_bytes()).unwrap());
+        assert!(view.put(&at, &value, state_store::Revision::new(9)).is_err(), "{text}");
+    }
+    let mut view = RegistryView::new();
+    let (at, value) = (Key::new(&path).unwrap(), Value::new(good.as_bytes()).unwrap());
+    assert!(view.put(&at, &value, state_store::Revision::new(9)).is_ok());
+    assert_eq!(view.get(&scope(WEB), key.id()), Some(&key), "what was stored comes back as it was");
+}
+
+/// A store, and a replica that has seen all of it.
+struct World {
+    store: MemoryStore,
+    replica: Replica<RegistryView>,
+    driver: Driver<MemoryStore, RegistryView>,
+    view: RegistryView,
+    random: TestRandom,
+}
+
+impl World {
+    fn new() -> Self {
+        let store = MemoryStore::new();
+        let (prefix, clock) = (Prefix::new(PREFIX).unwrap(), TestClock::at(NOW));
+        let open = Replica::open(store.clone(), prefix, RegistryView::new(), Duration::from_secs(1), &clock);
+        let (replica, driver) = block_on(open).unwrap();
+        Self { store, replica, driver, view: RegistryView::new(), random: TestRandom::seeded(1) }
+    }
+
+    fn view(&self) -> &RegistryView {
+        &self.view
+    }
+
+    fn plan(&self, project: &str, name: &str, which: usize) -> Result<Planned<Added>, AddError> {
+        plan_add(self.view(), new_key(project, name, which), NOW, &self.random)
+    }
+
+    fn commit(&mut self, batch: Batch) -> Commit {
+        let writes = !batch.is_read_only();
+        let commit = block_on(self.store.commit(batch)).unwrap();
+        if let (Commit::Committed(revision), true) = (&commit, writes) {
+            while self.replica.snapshot().revision() < *revision {
+                block_on(self.driver.step()).unwrap();
+            }
+        }
+        self.view = self.replica.snapshot().view().clone();
+        commit
+    }
+
+    fn add(&mut self, project: &str, name: &str, which: usize) -> Arc<SshKey> {
+        let Planned { value, batch, .. } = self.plan(project, name, which).unwrap();
+        let Added::New(key) = value else { panic!("{name} is there already") };
+        assert!(matches!(self.commit(batch), Commit::Committed(_)));
+        key
+    }
+
+    fn remove(&mut self, project: &str, id: SshKeyId) {
+        let planned = plan_remove(self.view(), &scope(project), id, ada(), NOW).unwrap();
+        assert!(matches!(self.commit(planned.batch), Commit::Committed(_)));
+    }
+
+    fn overwrite(&mut self, key: &str, text: &str) {
+        let mut batch = Batch::new();
+        batch.write(Key::new(key).unwrap(), Write::Put(Value::new(text).unwrap())).unwrap();
+        assert!(matches!(self.commit(batch), Commit::Committed(_)));
+    }
+
+    fn stored(&self, key: &str) -> String {
+        let entry = block_on(self.store.get(&Key::new(key).unwrap())).unwrap().unwrap();
+        String::from_utf8(entry.value.as_bytes().to_vec()).unwrap()
+    }
+}
+
+fn new_key(project: &str, text: &str, which: usize) -> NewKey {
+    let file = include_str!("vectors/ssh-keygen.txt");
+    let row = file.lines().filter(|row| !row.starts_with('#')).nth(which).unwrap();
+    let (key, comment) = KeyLine::parse(row.rsplit('\t').next().unwrap()).unwrap().into_parts();
+    let key = AdmissionPolicy::new().admit(key).unwrap();
+    NewKey { project: scope(project), name: name(text), key, comment, added_by: ada() }
+}
+
+fn scope(text: &str) -> Scope {
+    text.parse().unwrap()
+}
+
+fn name(text: &str) -> KeyName {
+    KeyName::parse(text).unwrap()
+}
+
+fn ada() -> Subject {
+    Subject::User(UserId::from_bytes([7; 16]))
+}
+
+const WEB: &str = "org/acme/project/web";
+const DATA: &str = "org/acme/project/data";
+const NOW: UnixTime = UnixTime::from_secs(1_000);
