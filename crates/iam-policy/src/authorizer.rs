@@ -3,7 +3,7 @@ use state_store::Revision;
 use state_store::replica::Snapshot;
 
 use crate::decision::{Allow, Decision, Deny, DenyReason, NearMiss};
-use crate::directory::{Directory, Live, reaches};
+use crate::directory::{Directory, Live, PermissionSignature, reaches};
 use crate::error::GrantsError;
 use crate::request::AccessRequest;
 
@@ -81,12 +81,10 @@ impl<'a> Authorizer<'a> {
         {
             return Err(DenyReason::RestrictionExpired { at });
         }
-        let granted = live.sources().find_map(|source| {
-            let mut over = source.bindings().over(request.resource);
-            over.find(|bound| source.grants(bound, request)).map(|bound| (source, bound))
-        });
+        let signature = PermissionSignature::of(request.permission);
+        let granted = live.sources().find_map(|source| Some((source, source.granting(request, signature)?)));
         let Some((source, bound)) = granted else {
-            return Err(DenyReason::NoGrant { nearest: nearest(&live, request) });
+            return Err(DenyReason::NoGrant { nearest: nearest(&live, request, signature) });
         };
         if !request.restriction.allows(request.permission, request.resource, request.now) {
             return Err(DenyReason::LimitedByRestriction { granted_by: bound.record.id });
@@ -102,15 +100,15 @@ impl<'a> Authorizer<'a> {
 }
 
 /// The binding that is nearest to granting: the nearest kind of lack, then the subject's own before those of
-/// its groups, then by scope and id.
-fn nearest(live: &Live<'_>, request: &AccessRequest<'_>) -> Option<NearMiss> {
+/// its groups, then as bindings are sorted.
+fn nearest(live: &Live<'_>, request: &AccessRequest<'_>, signature: PermissionSignature) -> Option<NearMiss> {
     // What another tenant's groups and bindings give the subject has no bearing on this resource, and is not
     // looked at: nothing that tenant does shows here.
     let sources = live.sources().filter(|source| source.reaches(request.resource));
-    let all = sources.flat_map(|source| source.bindings().iter().map(move |bound| (source, bound)));
-    let near = all.filter(|(_, bound)| reaches(&bound.record.scope, request.resource));
-    let misses = near.take(MAX_NEAREST_CONSIDERED).filter_map(|(source, bound)| {
-        let missing = source.only_lack(bound, request)?;
+    let all = sources.flat_map(|source| source.bindings().iter().map(move |entry| (source, entry)));
+    let near = all.filter(|(_, (_, bound))| reaches(&bound.record.scope, request.resource));
+    let misses = near.take(MAX_NEAREST_CONSIDERED).filter_map(|(source, (role, bound))| {
+        let missing = source.only_lack(role, bound, request, signature)?;
         let (binding, role) = (bound.record.id, bound.record.role);
         Some(NearMiss { binding, role, via: source.group_id(), missing })
     });

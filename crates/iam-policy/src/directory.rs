@@ -3,6 +3,9 @@
 mod apply;
 mod index;
 mod live;
+mod signature;
+mod slab;
+mod table;
 
 use std::sync::Arc;
 
@@ -10,8 +13,12 @@ use core_types::{Scope, Subject};
 use rpds::{HashTrieMapSync, HashTrieSetSync};
 use state_store::{Key, Revision};
 
-pub(crate) use self::index::{Bound, Carried, GroupNode, Kept, RoleNode, Slot, SubjectNode};
+use self::index::Signatures;
+pub(crate) use self::index::{Bound, Carried, GroupNode, Kept, RoleNode, RoleNumber, Slot, SubjectNode};
 pub(crate) use self::live::{Held, Live, reaches, share_tenant};
+pub(crate) use self::signature::PermissionSignature;
+use self::slab::Slab;
+use self::table::Table;
 use crate::authorizer::Authorizer;
 use crate::builtin::BuiltInRole;
 use crate::holder::{BindingId, GroupId, Holder, RoleId, RoleRef};
@@ -26,11 +33,11 @@ use crate::record::{BindingRecord, GroupRecord, RoleRecord, SubjectRecord};
 /// alone, not on the order in which they came.
 #[derive(Debug, Clone)]
 pub struct Directory {
-    pub(crate) subjects: HashTrieMapSync<Subject, SubjectNode>,
-    pub(crate) groups: HashTrieMapSync<GroupId, GroupNode>,
-    pub(crate) roles: HashTrieMapSync<RoleId, RoleNode>,
+    pub(crate) subjects: Table<Subject, SubjectNode>,
+    pub(crate) groups: Slab<GroupId, GroupNode>,
+    pub(crate) roles: Slab<RoleId, RoleNode>,
     pub(crate) bindings: HashTrieMapSync<BindingId, Arc<Bound>>,
-    built_in: Arc<[(BuiltInRole, PatternSet)]>,
+    built_in: Arc<[(BuiltInRole, PatternSet, Signatures)]>,
     // Keys of families that this version does not know.
     unknown: HashTrieSetSync<Key>,
     pub(crate) started: bool,
@@ -41,11 +48,11 @@ impl Directory {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            subjects: HashTrieMapSync::new_sync(),
-            groups: HashTrieMapSync::new_sync(),
-            roles: HashTrieMapSync::new_sync(),
+            subjects: Table::new(),
+            groups: Slab::new(),
+            roles: Slab::new(),
             bindings: HashTrieMapSync::new_sync(),
-            built_in: BuiltInRole::ALL.iter().map(|role| (*role, role.patterns())).collect(),
+            built_in: BuiltInRole::ALL.iter().map(|role| built_in(*role)).collect(),
             unknown: HashTrieSetSync::new_sync(),
             started: false,
         }
@@ -107,24 +114,26 @@ impl Directory {
         self.bindings.values().map(|bound| &bound.record)
     }
 
-    /// The bindings of the holder, by scope and id; not those a subject has through groups.
+    /// The bindings of the holder, not those a subject has through groups; by scope, the last in the order of
+    /// texts first, and by id.
     pub fn bindings_of(&self, holder: Holder) -> impl Iterator<Item = &BindingRecord> {
         let carried = match holder {
             Holder::Subject(subject) => self.subjects.get(&subject).map(|node| &node.carried),
             Holder::Group(group) => self.groups.get(&group).map(|node| &node.carried),
         };
-        carried.into_iter().flat_map(|carried| carried.bindings.iter().map(|bound| &bound.record))
+        carried.into_iter().flat_map(|carried| carried.bindings.iter().map(|(_, bound)| &bound.record))
     }
 
-    /// The members of the group, in order.
+    /// The members of the group, in no order. Looks at every subject there is.
     pub fn members(&self, group: GroupId) -> impl Iterator<Item = Subject> {
-        self.groups.get(&group).into_iter().flat_map(|node| node.members.keys().copied())
+        let members = self.subjects.iter().filter(move |(_, node)| node.membership(group).is_some());
+        members.map(|(subject, _)| *subject)
     }
 
-    /// The groups the subject is a member of, in order; such as exist no more are left out.
+    /// The groups the subject is a member of, by id; such as exist no more are left out.
     pub fn groups_of(&self, subject: Subject) -> impl Iterator<Item = &GroupRecord> {
         let node = self.subjects.get(&subject).into_iter();
-        node.flat_map(|node| node.groups.keys()).filter_map(|group| self.group(*group))
+        node.flat_map(|node| node.groups.iter()).filter_map(|membership| self.group(membership.group))
     }
 
     /// What the role permits; `None` when it does not exist or is unreadable.
@@ -137,17 +146,30 @@ impl Directory {
     }
 
     /// What the role permits where it is bound at `scope`; `None` also when its home is elsewhere.
-    pub(crate) fn permissions_at(&self, role: RoleRef, scope: &Scope) -> Option<&PatternSet> {
+    pub(crate) fn permissions_at(&self, role: RoleNumber, scope: &Scope) -> Option<&PatternSet> {
         match role {
-            RoleRef::Custom(id) => {
-                self.role(id).filter(|role| role.home.contains(scope)).map(|role| &role.permissions)
+            RoleNumber::Custom(number) => {
+                let role = self.roles.at(number)?.record.present()?;
+                role.home.contains(scope).then_some(&role.permissions)
             }
-            RoleRef::BuiltIn(role) => self.built_in(role),
+            RoleNumber::BuiltIn(role) => self.built_in(role),
         }
     }
 
+    /// Whether the role may permit it: no when it certainly does not.
+    #[inline]
+    pub(crate) fn may_permit(&self, role: RoleNumber, permission: PermissionSignature) -> bool {
+        let signatures = match role {
+            RoleNumber::Custom(number) => self.roles.at(number).map(|node| &node.signatures),
+            RoleNumber::BuiltIn(name) => {
+                self.built_in.iter().find(|(role, ..)| *role == name).map(|(.., signatures)| signatures)
+            }
+        };
+        signatures.is_some_and(|signatures| signatures.may_match(permission))
+    }
+
     fn built_in(&self, name: BuiltInRole) -> Option<&PatternSet> {
-        self.built_in.iter().find(|(role, _)| *role == name).map(|(_, patterns)| patterns)
+        self.built_in.iter().find(|(role, ..)| *role == name).map(|(_, patterns, _)| patterns)
     }
 
     /// Whether a record of a family that this version does not know is there.
@@ -169,4 +191,10 @@ impl Default for Directory {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn built_in(role: BuiltInRole) -> (BuiltInRole, PatternSet, Signatures) {
+    let patterns = role.patterns();
+    let signatures = Signatures::of(&patterns);
+    (role, patterns, signatures)
 }

@@ -1,10 +1,14 @@
+use core::cmp::Ordering;
 use std::sync::Arc;
 
-use core_types::{Scope, Subject};
-use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
+use core_types::Scope;
 use state_store::Revision;
 
+use super::signature::{PatternSignature, PermissionSignature, ScopeSignature};
+use super::slab::Node;
+use crate::builtin::BuiltInRole;
 use crate::holder::{BindingId, GroupId};
+use crate::pattern_set::PatternSet;
 use crate::record::{BindingRecord, GroupRecord, RoleRecord, SubjectRecord};
 
 /// A record, and the commit that wrote it.
@@ -65,10 +69,25 @@ impl Carried {
     }
 }
 
-/// Bindings, sorted by scope and id.
+/// Bindings: the nearest scopes of a resource first, those of one scope by id.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bindings {
-    sorted: Arc<[Arc<Bound>]>,
+    sorted: Arc<[Entry]>,
+}
+
+/// A binding, and what is needed to pass it over quickly.
+#[derive(Debug, Clone)]
+struct Entry {
+    scope: ScopeSignature,
+    role: RoleNumber,
+    bound: Arc<Bound>,
+}
+
+/// Where the role of a binding is found without a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RoleNumber {
+    BuiltIn(BuiltInRole),
+    Custom(u32),
 }
 
 impl Bindings {
@@ -80,100 +99,125 @@ impl Bindings {
         self.sorted.len()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Bound> {
-        self.sorted.iter().map(AsRef::as_ref)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RoleNumber, &Bound)> {
+        self.sorted.iter().map(|entry| (entry.role, entry.bound.as_ref()))
     }
 
-    /// Those whose scope contains `resource`, the nearest first, then by id.
-    pub(crate) fn over<'a>(&'a self, resource: &'a Scope) -> impl Iterator<Item = &'a Bound> {
-        let nothing_here = self.sorted.is_empty();
-        resource.ancestor_paths().take_while(move |_| !nothing_here).flat_map(|path| self.exactly_at(path))
+    /// Those whose scope may contain `resource`, in order: look closer.
+    #[inline]
+    pub(crate) fn around<'a, 'r>(
+        &'a self,
+        resource: &'r Scope,
+    ) -> impl Iterator<Item = (RoleNumber, &'a Bound)> + use<'a, 'r> {
+        let near = self.sorted.iter().filter(move |entry| entry.scope.may_contain(resource));
+        near.map(|entry| (entry.role, entry.bound.as_ref()))
     }
 
-    fn exactly_at<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a Bound> {
-        let start = self.sorted.partition_point(|bound| bound.record.scope.as_path() < path);
-        let tail = self.sorted.get(start..).unwrap_or_default().iter().map(AsRef::as_ref);
-        tail.take_while(move |bound| bound.record.scope.as_path() == path)
-    }
-
-    pub(super) fn insert(&mut self, bound: Arc<Bound>) {
-        let place = self.sorted.partition_point(|other| order(&other.record) < order(&bound.record));
+    pub(super) fn insert(&mut self, role: RoleNumber, bound: Arc<Bound>) {
+        let place = self.sorted.partition_point(|other| order(&other.bound.record, &bound.record).is_lt());
         let (before, after) = self.sorted.split_at_checked(place).unwrap_or_default();
-        self.sorted = before.iter().cloned().chain([bound]).chain(after.iter().cloned()).collect();
+        let entry = Entry { scope: ScopeSignature::of(&bound.record.scope), role, bound };
+        self.sorted = before.iter().cloned().chain([entry]).chain(after.iter().cloned()).collect();
     }
 
     pub(super) fn remove(&mut self, id: BindingId) {
-        self.sorted = self.sorted.iter().filter(|bound| bound.record.id != id).cloned().collect();
+        self.sorted = self.sorted.iter().filter(|entry| entry.bound.record.id != id).cloned().collect();
     }
 }
 
-fn order(record: &BindingRecord) -> (&str, BindingId) {
-    (record.scope.as_path(), record.id)
+/// The texts of scopes backwards: of two that contain a resource, the one below comes first.
+fn order(a: &BindingRecord, b: &BindingRecord) -> Ordering {
+    b.scope.as_path().cmp(a.scope.as_path()).then(a.id.cmp(&b.id))
 }
 
 /// A subject, or that something refers to it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct SubjectNode {
     pub(crate) record: Slot<SubjectRecord>,
     pub(crate) carried: Carried,
-    /// The groups it is a member of, and the commits that made it one.
-    pub(crate) groups: RedBlackTreeMapSync<GroupId, Revision>,
+    /// Sorted by group.
+    pub(crate) groups: Arc<[Membership]>,
 }
 
-impl Default for SubjectNode {
-    fn default() -> Self {
-        Self { record: Slot::Absent, carried: Carried::default(), groups: RedBlackTreeMapSync::new_sync() }
-    }
+/// That a subject is a member of a group.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Membership {
+    pub(crate) group: GroupId,
+    /// Where the group is found without a search; valid because the group counts its members.
+    pub(crate) number: u32,
+    /// The commit that made it a member.
+    pub(crate) joined: Revision,
 }
 
 impl SubjectNode {
     pub(super) fn is_empty(&self) -> bool {
         self.record.is_absent() && self.carried.is_empty() && self.groups.is_empty()
     }
-}
 
-/// A group, or that something refers to it.
-#[derive(Debug, Clone)]
-pub(crate) struct GroupNode {
-    pub(crate) record: Slot<GroupRecord>,
-    pub(crate) carried: Carried,
-    pub(crate) members: RedBlackTreeMapSync<Subject, Revision>,
-    pub(crate) joined: Option<Revision>,
-}
+    pub(crate) fn membership(&self, group: GroupId) -> Option<&Membership> {
+        self.groups.iter().find(|membership| membership.group == group)
+    }
 
-impl Default for GroupNode {
-    fn default() -> Self {
-        Self {
-            record: Slot::Absent,
-            carried: Carried::default(),
-            members: RedBlackTreeMapSync::new_sync(),
-            joined: None,
+    pub(super) fn join(&mut self, membership: Membership) {
+        self.leave(membership.group);
+        let place = self.groups.partition_point(|other| other.group < membership.group);
+        let (before, after) = self.groups.split_at_checked(place).unwrap_or_default();
+        self.groups = before.iter().chain([&membership]).chain(after).copied().collect();
+    }
+
+    pub(super) fn leave(&mut self, group: GroupId) {
+        if self.membership(group).is_some() {
+            self.groups = self.groups.iter().filter(|other| other.group != group).copied().collect();
         }
     }
 }
 
-impl GroupNode {
-    pub(super) fn is_empty(&self) -> bool {
-        self.record.is_absent() && self.carried.is_empty() && self.members.is_empty() && self.joined.is_none()
+/// A group, or that something refers to it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct GroupNode {
+    pub(crate) record: Slot<GroupRecord>,
+    pub(crate) carried: Carried,
+    /// How many subjects are members.
+    pub(crate) members: usize,
+    pub(crate) joined: Option<Revision>,
+}
+
+impl Node for GroupNode {
+    fn is_empty(&self) -> bool {
+        self.record.is_absent() && self.carried.is_empty() && self.members == 0 && self.joined.is_none()
     }
 }
 
 /// A role of the embedder's own, or that something refers to it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct RoleNode {
     pub(crate) record: Slot<RoleRecord>,
-    pub(crate) bindings: RedBlackTreeSetSync<BindingId>,
+    pub(crate) signatures: Signatures,
+    /// How many bindings bind it.
+    pub(crate) bindings: usize,
     pub(crate) stamp: Option<Revision>,
 }
 
-impl Default for RoleNode {
-    fn default() -> Self {
-        Self { record: Slot::Absent, bindings: RedBlackTreeSetSync::new_sync(), stamp: None }
+impl Node for RoleNode {
+    fn is_empty(&self) -> bool {
+        self.record.is_absent() && self.bindings == 0 && self.stamp.is_none()
     }
 }
 
-impl RoleNode {
-    pub(super) fn is_empty(&self) -> bool {
-        self.record.is_absent() && self.bindings.is_empty() && self.stamp.is_none()
+/// The signatures of a role's patterns.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Signatures {
+    all: Arc<[PatternSignature]>,
+}
+
+impl Signatures {
+    pub(crate) fn of(patterns: &PatternSet) -> Self {
+        Self { all: patterns.iter().map(PatternSignature::of).collect() }
+    }
+
+    /// Whether one of the patterns may match.
+    #[inline]
+    pub(crate) fn may_match(&self, permission: PermissionSignature) -> bool {
+        self.all.iter().any(|pattern| pattern.may_match(permission))
     }
 }

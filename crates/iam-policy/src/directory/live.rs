@@ -4,7 +4,7 @@ use core_types::{Scope, Subject, UnixTime};
 use state_store::Revision;
 
 use super::index::{Bindings, Bound, Kept};
-use super::{Directory, GroupNode, Slot, SubjectNode};
+use super::{Directory, PermissionSignature, RoleNumber, Slot, SubjectNode};
 use crate::decision::{DenyReason, Missing};
 use crate::holder::GroupId;
 use crate::pattern_set::PatternSet;
@@ -46,9 +46,9 @@ impl<'a> Live<'a> {
     pub(crate) fn sources(&self) -> impl Iterator<Item = Source<'a>> + use<'a> {
         let Self { directory, node, kept } = *self;
         let own = Source { directory, subject: &kept.record, bindings: &node.carried.bindings, group: None };
-        let groups = node.groups.iter().filter_map(move |(id, &joined)| {
-            let group: &GroupNode = directory.groups.get(id)?;
-            let via = Via { group: group.record.kept()?, joined };
+        let groups = node.groups.iter().filter_map(move |membership| {
+            let group = directory.groups.at(membership.number)?;
+            let via = Via { group: group.record.kept()?, joined: membership.joined };
             let bindings = &group.carried.bindings;
             Some(Source { directory, subject: &kept.record, bindings, group: Some(via) })
         });
@@ -58,8 +58,8 @@ impl<'a> Live<'a> {
     /// Every binding that counts now, with what it permits.
     pub(crate) fn held(&self, now: UnixTime) -> impl Iterator<Item = Held<'a>> + use<'a> {
         self.sources().flat_map(move |source| {
-            source.bindings().iter().filter_map(move |bound| {
-                let permissions = source.permissions(bound, now).ok()?;
+            source.bindings().iter().filter_map(move |(role, bound)| {
+                let permissions = source.permissions(role, bound, now).ok()?;
                 Some(Held { source, bound, permissions })
             })
         })
@@ -107,9 +107,24 @@ impl<'a> Source<'a> {
         self.group.map(|via| via.group.record.id)
     }
 
-    /// Whether the binding, whose scope contains the resource, grants what is asked.
-    pub(crate) fn grants(&self, bound: &Bound, request: &AccessRequest<'_>) -> bool {
-        self.permissions(bound, request.now).is_ok_and(|patterns| patterns.matches(request.permission))
+    /// The first binding that grants what is asked.
+    pub(crate) fn granting(
+        &self,
+        request: &AccessRequest<'_>,
+        signature: PermissionSignature,
+    ) -> Option<&'a Bound> {
+        let mut around = self.bindings.around(request.resource);
+        let grants = |(role, bound): &(RoleNumber, &Bound)| {
+            self.directory.may_permit(*role, signature) && self.grants(*role, bound, request)
+        };
+        around.find(grants).map(|(_, bound)| bound)
+    }
+
+    /// Whether the binding grants what is asked.
+    fn grants(&self, role: RoleNumber, bound: &Bound, request: &AccessRequest<'_>) -> bool {
+        let permissions = self.permissions(role, bound, request.now);
+        bound.record.scope.contains(request.resource)
+            && permissions.is_ok_and(|patterns| patterns.matches(request.permission))
     }
 
     /// Whether anything bound to this source can count at `scope`.
@@ -119,27 +134,39 @@ impl<'a> Source<'a> {
     }
 
     /// What the binding permits at its scope, or the first thing for which it permits nothing.
-    fn permissions(&self, bound: &Bound, now: UnixTime) -> Result<&'a PatternSet, Missing> {
+    fn permissions(&self, role: RoleNumber, bound: &Bound, now: UnixTime) -> Result<&'a PatternSet, Missing> {
         if bound.record.is_expired(now) {
             return Err(Missing::Expired);
         }
         if !self.reaches(&bound.record.scope) {
             return Err(Missing::OutOfReach);
         }
-        self.directory.permissions_at(bound.record.role, &bound.record.scope).ok_or(Missing::Role)
+        self.directory.permissions_at(role, &bound.record.scope).ok_or(Missing::Role)
     }
 
     /// The one thing for which the binding does not grant what is asked; `None` when it does, or when there
     /// is more than one.
-    pub(crate) fn only_lack(&self, bound: &Bound, request: &AccessRequest<'_>) -> Option<Missing> {
+    pub(crate) fn only_lack(
+        &self,
+        role: RoleNumber,
+        bound: &Bound,
+        request: &AccessRequest<'_>,
+        signature: PermissionSignature,
+    ) -> Option<Missing> {
         let record = &bound.record;
-        let role = self.directory.permissions_at(record.role, &record.scope);
+        let is_here = record.scope.contains(request.resource);
+        // Most bindings lack both the scope and the role or its permission: that is more than one thing.
+        if !is_here && !self.directory.may_permit(role, signature) {
+            return None;
+        }
+        let role = self.directory.permissions_at(role, &record.scope);
+        let permits = role.is_none_or(|patterns| patterns.matches(request.permission));
         let checks = [
             (record.is_expired(request.now), Missing::Expired),
             (!self.reaches(&record.scope), Missing::OutOfReach),
             (role.is_none(), Missing::Role),
-            (!record.scope.contains(request.resource), Missing::Scope),
-            (role.is_some_and(|patterns| !patterns.matches(request.permission)), Missing::Permission),
+            (!is_here, Missing::Scope),
+            (!permits, Missing::Permission),
         ];
         let mut lacks = checks.into_iter().filter(|(lacks, _)| *lacks);
         let (_, first) = lacks.next()?;

@@ -125,9 +125,9 @@ impl Planner<'_> {
         draft.rest_on_stamp(Stamped::Holder(subject.into()), self)?;
         if let Some(node) = self.directory.subjects.get(&subject) {
             self.guard_carried(&mut draft, &node.carried, &kept.record.home)?;
-            for group in node.groups.keys() {
-                draft.rest_on_stamp(Stamped::Holder(Holder::Group(*group)), self)?;
-                if let Some(node) = self.directory.groups.get(group) {
+            for membership in node.groups.iter() {
+                draft.rest_on_stamp(Stamped::Holder(Holder::Group(membership.group)), self)?;
+                if let Some(node) = self.directory.groups.get(&membership.group) {
                     self.guard_carried(&mut draft, &node.carried, &kept.record.home)?;
                 }
             }

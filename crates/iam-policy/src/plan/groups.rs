@@ -35,7 +35,7 @@ impl Planner<'_> {
         let kept = self.known_group(group)?;
         let mut draft = self.begin()?;
         if let Some(node) = self.directory.groups.get(&group) {
-            let by = node.members.size().saturating_add(node.carried.bindings.len());
+            let by = node.members.saturating_add(node.carried.bindings.len());
             if by > 0 {
                 return Err(WriteError::InUse { by });
             }
@@ -61,15 +61,15 @@ impl Planner<'_> {
         }
         draft.rest_on(Place::Group(group), kept_group.revision)?;
         draft.rest_on(Place::Subject(subject), kept_subject.revision)?;
-        let joined = self.directory.subjects.get(&subject).map(|node| &node.groups);
-        if joined.is_some_and(|groups| groups.contains_key(&group)) {
+        let node = self.directory.subjects.get(&subject);
+        if node.is_some_and(|node| node.membership(group).is_some()) {
             return Err(WriteError::Unchanged);
         }
-        if joined.is_some_and(|groups| groups.size() >= MAX_GROUPS_PER_SUBJECT) {
+        if node.is_some_and(|node| node.groups.len() >= MAX_GROUPS_PER_SUBJECT) {
             return Err(WriteError::TooMany { what: "groups of one subject", limit: MAX_GROUPS_PER_SUBJECT });
         }
         if let Some(node) = self.directory.groups.get(&group) {
-            if node.members.size() >= MAX_MEMBERS_PER_GROUP {
+            if node.members >= MAX_MEMBERS_PER_GROUP {
                 return Err(WriteError::TooMany {
                     what: "members of one group",
                     limit: MAX_MEMBERS_PER_GROUP,
@@ -89,9 +89,9 @@ impl Planner<'_> {
     /// # Errors
     /// [`WriteError::NotMember`], or about the caller.
     pub fn remove_member(&self, group: GroupId, subject: Subject) -> Result<Planned<()>, WriteError> {
-        let node = self.directory.groups.get(&group);
-        let joined = node.and_then(|node| node.members.get(&subject).copied());
-        let joined = joined.ok_or(WriteError::NotMember(subject, group))?;
+        let node = self.directory.subjects.get(&subject);
+        let membership = node.and_then(|node| node.membership(group));
+        let joined = membership.ok_or(WriteError::NotMember(subject, group))?.joined;
         let mut draft = self.begin()?;
         draft.remove(Place::Member(group, subject), joined)?;
         Ok(draft.finish(()))

@@ -60,7 +60,7 @@ impl<'a> Planner<'a> {
         if self.guard(&mut short, &PermissionPattern::all(), &tenant_of(home), Limit::Unlimited).is_ok() {
             return self.guard(draft, &PermissionPattern::all(), &tenant_of(home), Limit::Unlimited);
         }
-        for bound in carried.bindings.iter().filter(|bound| !bound.record.is_expired(self.now)) {
+        for (_, bound) in carried.bindings.iter().filter(|(_, bound)| !bound.record.is_expired(self.now)) {
             let record = &bound.record;
             if let RoleRef::Custom(role) = record.role {
                 let slot = self.directory.roles.get(&role).map(|node| &node.record);

@@ -60,7 +60,7 @@ impl Planner<'_> {
     pub fn delete_role(&self, role: RoleId) -> Result<Planned<()>, WriteError> {
         let kept = self.known_role(role)?;
         let mut draft = self.begin()?;
-        let by = self.directory.roles.get(&role).map_or(0, |node| node.bindings.size());
+        let by = self.directory.roles.get(&role).map_or(0, |node| node.bindings);
         if by > 0 {
             return Err(WriteError::InUse { by });
         }

@@ -1,5 +1,7 @@
 //! The slow, obvious evaluator: lists, loops and texts, nothing of the library's but its vocabulary.
 
+use std::cmp::Reverse;
+
 use core_types::{Grant, Limit, Permission, PermissionPattern, Restriction, Scope, Subject, UnixTime};
 use iam_policy::{BindingId, BuiltInRole, GroupId, Holder, Missing, RoleRef};
 
@@ -76,7 +78,7 @@ fn held(world: &World, subject: Subject) -> Vec<(Option<GroupId>, &BindingFact)>
             readable.filter(|binding| binding.holder == *holder).map(|binding| (*via, binding))
         })
         .collect();
-    held.sort_by_key(|(via, binding)| (*via, text_of(&binding.scope), binding.id));
+    held.sort_by_key(|(via, binding)| (*via, Reverse(text_of(&binding.scope)), binding.id));
     held
 }
 
