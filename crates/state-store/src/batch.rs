@@ -76,12 +76,7 @@ impl Batch {
     /// # Errors
     /// [`BatchError::WrittenTwice`], [`BatchError::TooMany`]; the batch is as it was then.
     pub fn write(&mut self, key: Key, write: Write) -> Result<(), BatchError> {
-        if self.writes.contains_key(&key) {
-            return Err(BatchError::WrittenTwice);
-        }
-        if self.writes.len() >= MAX_BATCH_WRITES {
-            return Err(TOO_MANY);
-        }
+        self.check_room_for_write(&key)?;
         self.writes.insert(key, write);
         Ok(())
     }
@@ -91,8 +86,7 @@ impl Batch {
     /// # Errors
     /// As [`require`](Self::require) and [`write`](Self::write).
     pub fn create(&mut self, key: Key, value: Value) -> Result<(), BatchError> {
-        self.require(key.clone(), Expect::Absent)?;
-        self.write(key, Write::Put(value))
+        self.require_and_write(key, Expect::Absent, Write::Put(value))
     }
 
     /// Writes `value` over what was written at `revision`.
@@ -100,8 +94,7 @@ impl Batch {
     /// # Errors
     /// As [`require`](Self::require) and [`write`](Self::write).
     pub fn replace(&mut self, key: Key, revision: Revision, value: Value) -> Result<(), BatchError> {
-        self.require(key.clone(), Expect::Revision(revision))?;
-        self.write(key, Write::Put(value))
+        self.require_and_write(key, Expect::Revision(revision), Write::Put(value))
     }
 
     /// Deletes what was written at `revision`.
@@ -109,8 +102,7 @@ impl Batch {
     /// # Errors
     /// As [`require`](Self::require) and [`write`](Self::write).
     pub fn remove(&mut self, key: Key, revision: Revision) -> Result<(), BatchError> {
-        self.require(key.clone(), Expect::Revision(revision))?;
-        self.write(key, Write::Delete)
+        self.require_and_write(key, Expect::Revision(revision), Write::Delete)
     }
 
     /// Takes in everything of another batch.
@@ -141,6 +133,22 @@ impl Batch {
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.writes.is_empty()
+    }
+
+    fn require_and_write(&mut self, key: Key, expect: Expect, write: Write) -> Result<(), BatchError> {
+        self.check_room_for_write(&key)?;
+        self.require(key.clone(), expect)?;
+        self.write(key, write)
+    }
+
+    fn check_room_for_write(&self, key: &Key) -> Result<(), BatchError> {
+        if self.writes.contains_key(key) {
+            return Err(BatchError::WrittenTwice);
+        }
+        if self.writes.len() >= MAX_BATCH_WRITES {
+            return Err(TOO_MANY);
+        }
+        Ok(())
     }
 }
 

@@ -17,8 +17,12 @@ use crate::store::{Change, Revision, Watch, WatchEvent};
 /// The most commits a feed keeps for its watchers.
 pub const MAX_FEED_COMMITS: usize = 16_384;
 
-/// The most bytes of keys and values a feed keeps; the latest commit is kept whatever its size.
+/// The most bytes of keys and values a feed keeps, with [`CHANGE_OVERHEAD_BYTES`] for each change; the latest
+/// commit is kept whatever its size.
 pub const MAX_FEED_BYTES: usize = 32 << 20;
+
+/// What a kept change is counted for besides its key and its value.
+pub const CHANGE_OVERHEAD_BYTES: usize = 64;
 
 /// The latest commits of a backend; a clone is another handle on the same feed.
 #[derive(Debug, Clone)]
@@ -30,7 +34,7 @@ impl ChangeFeed {
     /// A feed that begins after `head`, the backend's last commit.
     #[must_use]
     pub fn new(head: Revision) -> Self {
-        let recent = Recent { commits: VecDeque::new(), bytes: 0, floor: head, head };
+        let recent = Recent { commits: VecDeque::new(), bytes: 0, floor: head, head, broken: None };
         Self { shared: Arc::new(Shared { recent: Mutex::new(recent), published: Event::new() }) }
     }
 
@@ -41,7 +45,17 @@ impl ChangeFeed {
         self.shared.published.notify(usize::MAX);
     }
 
+    /// Ends all watches with this error, once each was told what is published: for a backend that can no longer
+    /// tell what its next commit is.
+    pub fn fail(&self, error: ReadError) {
+        self.shared.lock().broken = Some(error);
+        self.shared.published.notify(usize::MAX);
+    }
+
     /// A watch on the feed; see [`StateStore::watch`](crate::StateStore::watch).
+    ///
+    /// A backend whose readers can see a commit before it is published waits here, with the lock that orders
+    /// its commits, until that is done: the feed takes a revision that is still to come for one of another store.
     #[must_use]
     pub fn watch(&self, prefix: &Prefix, after: Revision) -> FeedWatch {
         FeedWatch { shared: Arc::clone(&self.shared), prefix: prefix.clone(), position: after, lagged: false }
@@ -63,7 +77,7 @@ impl Watch for FeedWatch {
         loop {
             // Listening begins before looking, so that no commit falls between.
             let listener = self.shared.published.listen();
-            if let Some(event) = self.look() {
+            if let Some(event) = self.look()? {
                 return Ok(event);
             }
             listener.await;
@@ -72,25 +86,32 @@ impl Watch for FeedWatch {
 }
 
 impl FeedWatch {
-    fn look(&mut self) -> Option<WatchEvent> {
+    fn look(&mut self) -> Result<Option<WatchEvent>, ReadError> {
         let recent = self.shared.lock();
         // A position past the head is of another store or an older copy of this one.
         if self.lagged || self.position < recent.floor || self.position > recent.head {
             self.lagged = true;
-            return Some(WatchEvent::Lagged);
+            return Ok(Some(WatchEvent::Lagged));
         }
         let first = recent.commits.partition_point(|commit| commit.revision <= self.position);
+        let before = self.position;
+        let mut looked_at = 0_usize;
         for commit in recent.commits.range(first..) {
             let changes: Vec<Change> =
                 commit.changes.iter().filter(|change| self.prefix.matches(&change.key)).cloned().collect();
+            self.position = commit.revision;
             if !changes.is_empty() {
-                self.position = commit.revision;
-                return Some(WatchEvent::Changes { revision: commit.revision, changes });
+                return Ok(Some(WatchEvent::Changes { revision: commit.revision, changes }));
+            }
+            looked_at = looked_at.saturating_add(commit.changes.len()).saturating_add(1);
+            if looked_at >= MAX_LOOK {
+                break;
             }
         }
-        let moved = self.position < recent.head;
-        self.position = recent.head;
-        moved.then_some(WatchEvent::Progress(self.position))
+        if self.position > before {
+            return Ok(Some(WatchEvent::Progress(self.position)));
+        }
+        recent.broken.clone().map_or(Ok(None), Err)
     }
 }
 
@@ -114,6 +135,7 @@ struct Recent {
     bytes: usize,
     floor: Revision,
     head: Revision,
+    broken: Option<ReadError>,
 }
 
 impl Recent {
@@ -143,7 +165,12 @@ impl PastCommit {
                 Write::Put(value) => value.as_bytes().len(),
                 Write::Delete => 0,
             };
-            sum.saturating_add(change.key.as_bytes().len()).saturating_add(value)
+            sum.saturating_add(change.key.as_bytes().len())
+                .saturating_add(value)
+                .saturating_add(CHANGE_OVERHEAD_BYTES)
         })
     }
 }
+
+/// How many changes that are not its own a watch passes at a time: commits wait as long, and no longer.
+const MAX_LOOK: usize = 4096;

@@ -2,7 +2,7 @@
 //!
 //! A record is stored as JSON (RFC 8259): `{"kind":"…","version":…,"data":{…}}`, written without white space.
 //! `kind` names what it is, `version` the shape of `data`. Reading refuses every other kind and version, unknown
-//! and repeated fields, and anything after the closing brace.
+//! and repeated fields, and anything before the opening or after the closing brace.
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -33,14 +33,22 @@ pub fn encode<R: Record>(record: &R) -> Result<Value, RecordError> {
 /// # Errors
 /// [`RecordError`] when it is no such record.
 pub fn decode<R: Record>(value: &Value) -> Result<R, RecordError> {
-    match serde_json::from_slice::<Envelope<&str, R>>(value.as_bytes()) {
+    // serde would take an array of the three fields for an object of them.
+    let bytes = value.as_bytes();
+    if bytes.first() != Some(&b'{') {
+        return Err(RecordError::Malformed { kind: R::KIND, line: 1, column: 1 });
+    }
+    if bytes.last() != Some(&b'}') {
+        return Err(RecordError::Malformed { kind: R::KIND, line: 1, column: bytes.len() });
+    }
+    match serde_json::from_slice::<Envelope<&str, R>>(bytes) {
         Ok(envelope) => {
             check::<R>(envelope.kind, envelope.version)?;
             Ok(envelope.data)
         }
         Err(error) => {
             // Of a later version, say that rather than what its data look like from here.
-            if let Ok(other) = serde_json::from_slice::<Envelope<&str, IgnoredAny>>(value.as_bytes()) {
+            if let Ok(other) = serde_json::from_slice::<Envelope<&str, IgnoredAny>>(bytes) {
                 check::<R>(other.kind, other.version)?;
             }
             Err(malformed::<R>(&error))

@@ -101,10 +101,15 @@ impl<V: View> Replica<V> {
     /// Waits for the driver; without one it waits for ever, and the replica becomes stale.
     ///
     /// # Errors
-    /// [`ReadError`] when the store does not answer: the replica ages.
+    /// [`ReadError`] when the store does not answer, or with less than this replica has seen: the replica ages.
     pub async fn confirm<S: StateStore>(&self, store: &S, clock: &dyn Clock) -> Result<Revision, ReadError> {
         let asked_at = clock.now();
+        let seen = self.snapshot().revision();
         let revision = store.scan(&Prefix::all(), None, 0).await?.revision;
+        if revision < seen {
+            let detail = format!("the store went back from revision {seen} to {revision}");
+            return Err(ReadError::Damaged { detail: detail.into() });
+        }
         self.applied(revision).await;
         // The last question counts, not the latest time: after a clock went back it is the earlier one.
         self.shared.confirmed_at.store(asked_at.as_millis(), Ordering::Release);

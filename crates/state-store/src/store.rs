@@ -68,11 +68,11 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends build it")]
 pub struct Page {
-    /// Entries in key order.
+    /// Entries in key order: as many as there are and the bounds of a page allow.
     pub entries: Vec<Entry>,
     /// The store's last commit at that instant: the page shows everything up to it and nothing after it.
     pub revision: Revision,
-    /// Whether there are entries after the last one here.
+    /// Whether there are entries after the last one here; in a page of limit 0, whether there are any.
     pub more: bool,
 }
 
@@ -81,7 +81,8 @@ pub struct Page {
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "a third outcome must break the caller")]
 pub enum Commit {
-    /// Everything was written, durably, at this revision.
+    /// Everything was written, durably, at this revision. For a batch without writes: everything it expects
+    /// held at this revision, the store's last.
     Committed(Revision),
     /// Nothing was written: this key is not as the batch expects (the first such in key order).
     Conflict(Key),
@@ -111,7 +112,8 @@ pub enum WatchEvent {
         /// What it did.
         changes: Vec<Change>,
     },
-    /// There is no change under the prefix after the last one told, up to and including this revision.
+    /// There is no change under the prefix after the last one told, up to and including this revision, which
+    /// the store has reached.
     Progress(Revision),
     /// Changes may have been missed, and nothing more will be told: scan, and watch anew.
     Lagged,
@@ -124,14 +126,19 @@ pub enum WatchEvent {
 ///
 /// - A commit is atomic, and durable when it returns. *A revocation that is forgotten after a crash lets a
 ///   dead credential live.*
-/// - Preconditions are decided in the same atomic step as the writes. *Else two callers both think they
-///   created the one thing.*
+/// - Preconditions are decided in the same atomic step as the writes, on what was there before them. *Else two
+///   callers both think they created the one thing.*
 /// - Revisions strictly increase in commit order; a reader that has seen revision N sees everything up to N
 ///   and never sees a commit at or below N appear later. *Else a replica believes it is current and is not.*
-///   A conflict, or a batch without writes, uses up no revision.
+///   A conflict, or a batch without writes, uses up no revision; a batch that only deletes absent keys may.
+///   A page's revision is exactly that of the last commit it shows. *Else a compare-and-swap, or a cache keyed
+///   by revision, takes one state for another.*
 /// - A watch tells every change of its prefix after the given revision exactly once and in order, or
-///   [`WatchEvent::Lagged`]; never a gap in silence. After any commit to the store, under the prefix or not, it
-///   comes to say [`WatchEvent::Changes`] or [`WatchEvent::Progress`] at or past that revision.
+///   [`WatchEvent::Lagged`]; never a gap in silence. A revision that the store's history does not go back to,
+///   or that it has not reached (it was restored from an older copy), is [`WatchEvent::Lagged`] at once.
+///   *A replica that misses a change answers wrongly for ever.*
+/// - After any commit to the store, under the prefix or not, a watch comes to say [`WatchEvent::Changes`] or
+///   [`WatchEvent::Progress`] at or past that revision, and a read that begins after it said so sees it too.
 /// - An error means that nothing is known, never that there is nothing.
 pub trait StateStore: Clone + Send + Sync + 'static {
     /// A running watch.
@@ -169,8 +176,8 @@ pub trait StateStore: Clone + Send + Sync + 'static {
     /// Watches the keys that begin with `prefix`, from the first commit after `after` on.
     ///
     /// # Errors
-    /// [`ReadError`] when no watch can be had. A revision that is too old is no error: the first event is
-    /// [`WatchEvent::Lagged`] then.
+    /// [`ReadError`] when no watch can be had. A revision that is too old, or still to come, is no error: the
+    /// first event is [`WatchEvent::Lagged`] then.
     fn watch(
         &self,
         prefix: &Prefix,

@@ -1,1 +1,11 @@
-//! What tests of backends share.
+//! What tests of backends share: [`conformance`], the suite that every backend passes, and [`model`], random
+//! schedules compared with a slow and obvious store.
+//!
+//! Nothing here names an async runtime: each future is awaited on the thread that asked for it, and one that is
+//! not woken for as long as the suite's patience is a failure, not a hang.
+
+mod case;
+pub mod conformance;
+mod exec;
+mod follow;
+pub mod model;

@@ -16,6 +16,9 @@ pub struct Driver<S: StateStore, V> {
     replica: Replica<V>,
     // `None` after an error: the next step watches anew from the snapshot's revision.
     watch: Option<S::Watch>,
+    // Set once the store was behind the replica. It may grow past that point again, with another history, so
+    // the driver never follows it any more.
+    went_back: Option<ReplicaError>,
 }
 
 impl<S: StateStore, V: View> Driver<S, V> {
@@ -25,7 +28,7 @@ impl<S: StateStore, V: View> Driver<S, V> {
         empty: V,
         replica: Replica<V>,
     ) -> Result<Self, ReplicaError> {
-        let mut driver = Self { store, prefix, empty, replica, watch: None };
+        let mut driver = Self { store, prefix, empty, replica, watch: None, went_back: None };
         driver.rescan().await?;
         Ok(driver)
     }
@@ -40,11 +43,15 @@ impl<S: StateStore, V: View> Driver<S, V> {
         }
     }
 
-    /// Waits for one event of the store, applies it, and publishes the new snapshot.
+    /// Waits for one event of the store, applies it, and publishes the new snapshot. Dropping the future before
+    /// it is done loses nothing.
     ///
     /// # Errors
     /// [`ReplicaError`]; the replica keeps its snapshot, which ages.
     pub async fn step(&mut self) -> Result<(), ReplicaError> {
+        if let Some(error) = &self.went_back {
+            return Err(error.clone());
+        }
         let event = match self.next_event().await {
             Ok(event) => event,
             Err(error) => {
@@ -55,6 +62,11 @@ impl<S: StateStore, V: View> Driver<S, V> {
         match event {
             WatchEvent::Changes { revision, changes } => {
                 let mut snapshot = Snapshot::clone(&self.replica.snapshot());
+                if revision <= snapshot.revision {
+                    self.watch = None;
+                    let detail = format!("a watch told revision {revision} after {}", snapshot.revision);
+                    return Err(ReadError::Damaged { detail: detail.into() }.into());
+                }
                 for change in &changes {
                     match &change.write {
                         Write::Put(value) => snapshot.put(&change.key, value, revision),
@@ -66,7 +78,7 @@ impl<S: StateStore, V: View> Driver<S, V> {
             }
             WatchEvent::Progress(revision) => {
                 let mut snapshot = Snapshot::clone(&self.replica.snapshot());
-                snapshot.revision = revision;
+                snapshot.revision = snapshot.revision.max(revision);
                 self.replica.publish(snapshot);
             }
             WatchEvent::Lagged => self.rescan().await?,
@@ -101,7 +113,8 @@ impl<S: StateStore, V: View> Driver<S, V> {
         self.watch = None;
         let applied = self.replica.snapshot().revision;
         let mut snapshot = Snapshot::empty(self.empty.clone());
-        // Which commit each key of `snapshot` comes from, for as long as pages of different instants mix.
+        // Which commit each key of `snapshot` comes from, where pages of different instants mix: a view is not
+        // shown a record older than the one it has.
         let mut origins: BTreeMap<Key, Revision> = BTreeMap::new();
         let mut first = None;
         let mut last = Revision::ZERO;
@@ -109,7 +122,9 @@ impl<S: StateStore, V: View> Driver<S, V> {
         loop {
             let page = self.store.scan(&self.prefix, after.as_ref(), MAX_PAGE_ENTRIES).await?;
             if page.revision < applied.max(last) {
-                return Err(ReplicaError::WentBack { seen: applied.max(last), found: page.revision });
+                let error = ReplicaError::WentBack { seen: applied.max(last), found: page.revision };
+                self.went_back = Some(error.clone());
+                return Err(error);
             }
             last = page.revision;
             let start = *first.get_or_insert(page.revision);
@@ -119,10 +134,14 @@ impl<S: StateStore, V: View> Driver<S, V> {
                     origins.insert(entry.key.clone(), entry.revision);
                 }
             }
-            after = page.entries.last().map(|entry| entry.key.clone());
-            if !page.more || after.is_none() {
+            if !page.more {
                 break;
             }
+            let Some(entry) = page.entries.last() else {
+                let detail = "a page without entries says that there are more".into();
+                return Err(ReadError::Damaged { detail }.into());
+            };
+            after = Some(entry.key.clone());
         }
         let start = first.unwrap_or(Revision::ZERO);
         let mut watch = self.store.watch(&self.prefix, start).await?;
