@@ -212,11 +212,13 @@ fn place(endpoint: &Endpoint, facts: &RequestFacts, token: &VerifiedToken) -> Re
     if endpoint.place == Place::Root {
         return Ok(Scope::root());
     }
-    let missing = || ApiError::invalid("project_required", "name a project: `?project=NAME`");
-    match &facts.project {
-        Some(name) => project::scope_of(name).ok_or_else(|| ApiError::not_found("project")),
+    let missing = || ApiError::invalid("project_required", "name one project: `?project=NAME`");
+    let mut named = facts.parameters("project");
+    match (named.next(), named.next()) {
+        (Some(name), None) => project::scope_of(name).ok_or_else(|| ApiError::not_found("project")),
+        (Some(_), Some(_)) => Err(missing()),
         // A token that lives in a project means that one.
-        None => {
+        (None, _) => {
             token.home().levels().next().and_then(|level| project::scope_of(level.name)).ok_or_else(missing)
         }
     }

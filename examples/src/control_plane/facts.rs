@@ -18,9 +18,7 @@ pub(crate) struct RequestFacts {
     pub(crate) user_agent: Option<Vec<u8>>,
     /// The path, after the version.
     pub(crate) path: String,
-    /// The `project` of the query, where there is exactly one.
-    pub(crate) project: Option<String>,
-    /// The rest of the query.
+    /// The parameters of the query.
     pub(crate) query: Vec<(String, String)>,
     pub(crate) started: Instant,
 }
@@ -66,17 +64,14 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestFacts {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        let mut query: Vec<(String, String)> = axum::extract::Query::try_from_uri(&parts.uri)
+        let query = axum::extract::Query::try_from_uri(&parts.uri)
             .map(|axum::extract::Query(pairs)| pairs)
             .unwrap_or_default();
-        let named = query.iter().filter(|(name, _)| name == "project").count();
-        let project = query.iter().position(|(name, _)| name == "project").map(|at| query.remove(at).1);
         Ok(Self {
             peer: parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0),
             credential: Credential::of(parts),
             user_agent: parts.headers.get(USER_AGENT).map(|value| value.as_bytes().to_vec()),
             path: parts.uri.path().trim_start_matches("/api/v1/").to_owned(),
-            project: project.filter(|_| named == 1),
             query,
             started: Instant::now(),
         })
@@ -84,8 +79,13 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestFacts {
 }
 
 impl RequestFacts {
-    /// The value of a query parameter.
+    /// The values of a query parameter.
+    pub(crate) fn parameters(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.query.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The first value of a query parameter.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.parameters(name).next()
     }
 }

@@ -233,15 +233,16 @@ async fn first_start<S: StateStore>(plane: &ControlPlane<S>) -> Result<Option<Fi
     Ok(Some(FirstStart { token: issued.token }))
 }
 
-/// A folder that only its owner can enter.
+/// A folder in which only its owner can make, replace or remove files. What is in it is private by itself: the
+/// state and the pepper are 0600, the log's folder is 0700.
 fn make_private_folder(folder: &Path) -> Result<(), StartError> {
     let what = folder.display().to_string();
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(StartError::io(&*what))?;
     let mode = fs::metadata(folder).map_err(StartError::io(&*what))?.permissions().mode();
-    if mode & 0o077 != 0 {
+    if mode & 0o022 != 0 {
         return Err(StartError::Part {
             what: "data folder",
-            message: format!("{what} is open to others (mode {:o}): make it 0700", mode & 0o777),
+            message: format!("others can write to {what} (mode {:o}): make it 0700", mode & 0o777),
         });
     }
     Ok(())
@@ -308,6 +309,17 @@ mod tests {
         let made = pepper(&file, false, &SystemRandom::new()).unwrap();
         let read = pepper(&file, true, &SystemRandom::new()).unwrap();
         assert_eq!(made.expose_secret(), read.expose_secret());
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(make_private_folder(folder.path()).is_ok());
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o775)).unwrap();
+        assert!(make_private_folder(folder.path()).is_err());
+        let made = folder.path().join("a/b");
+        make_private_folder(&made).unwrap();
+        assert_eq!(fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]
