@@ -203,3 +203,57 @@ struct PowerResidues {
     power: u32,
     moduli: Vec<u32>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn squares_are_told_from_other_numbers() {
+        let squares: Vec<u32> = (0..20_000).filter(|&number| is_square(&BigUint::from(number))).collect();
+        assert_eq!(squares, (0..142).map(|root| root * root).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_power_of_a_number_without_small_factors_is_told() {
+        for base in [65_539_u32, 65_543, 4_294_967_291] {
+            for test in POWER_RESIDUES.iter() {
+                let power = BigUint::from(base).pow(test.power);
+                assert!(is_perfect_power(&power), "{base}^{}", test.power);
+                assert!(!is_perfect_power(&(power + 2_u32)), "{base}^{} + 2", test.power);
+            }
+        }
+    }
+
+    #[test]
+    fn powers_of_65537_have_the_fingerprint_of_roca_and_their_neighbours_do_not() {
+        let primorial: BigUint = ROCA_SUBGROUPS.iter().map(|(prime, _)| BigUint::from(*prime)).product();
+        for exponent in 1..200_u32 {
+            let n = BigUint::from(65537_u32).modpow(&exponent.into(), &primorial) + &primorial * exponent;
+            assert!(has_roca_fingerprint(&n));
+            assert!(!has_roca_fingerprint(&(n + 2_u32)));
+        }
+    }
+
+    /// The most work there is: a modulus of the greatest length that passes every filter in front of an exact test, so
+    /// that 171 roots are drawn and the exponentiation is done.
+    #[test]
+    fn a_modulus_made_to_pass_every_filter_is_still_decided() {
+        let moduli: std::collections::BTreeSet<u32> =
+            POWER_RESIDUES.iter().flat_map(|test| test.moduli.iter().copied()).collect();
+        let step = moduli.into_iter().map(BigUint::from).product::<BigUint>() * 2_u32;
+        let bits = u64::from(crate::key::MAX_RSA_BITS);
+        let mut n = (BigUint::from(1_u32) << (bits - 1)) / &step * &step + &step + 1_u32;
+        while (&*SMALL_PRIME_PRODUCT % &n).gcd(&n).bits() > 1 || has_roca_fingerprint(&n) {
+            n += &step;
+        }
+        assert_eq!(n.bits(), bits);
+        for test in POWER_RESIDUES.iter() {
+            assert!(
+                test.moduli.iter().all(|&q| small_remainder(&n, q) == 1),
+                "the filters say nothing of it"
+            );
+        }
+        assert_eq!(check(&[1, 0, 1], &n.to_bytes_be()), Ok(()));
+    }
+}
