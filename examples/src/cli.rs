@@ -15,6 +15,7 @@ use std::process::ExitCode;
 /// How a verb ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
+#[expect(clippy::exhaustive_enums, reason = "an exit status is one of these")]
 pub enum Answer {
     /// What was asked holds.
     Yes,
@@ -33,6 +34,7 @@ impl From<Answer> for ExitCode {
 
 /// Why a verb has no answer.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CliError {
     /// The words are off; exit status 2.
     #[error("{0}")]
@@ -64,6 +66,7 @@ impl From<lexopt::Error> for CliError {
 }
 
 /// What a verb reads from and writes to.
+#[expect(clippy::exhaustive_structs, reason = "the caller builds it")]
 pub struct Streams<'a> {
     /// Standard input, for `-`.
     pub input: &'a mut dyn Read,

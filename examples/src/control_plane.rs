@@ -4,6 +4,7 @@
 //! authorised for the call's own permission at the scope it acts on, the intent is made durable in the audit
 //! log, the effect is one commit of the state store, the outcome is recorded, the answer is sent.
 
+mod anchor;
 mod api_error;
 mod call;
 mod endpoint;

@@ -16,6 +16,7 @@ use crate::control_plane::{Server, StartError};
 
 /// Why the demo ended early.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DemoError {
     /// The server did not start or stop.
     #[error(transparent)]

@@ -310,3 +310,73 @@ fn a_second_server_on_the_same_folder_is_refused() {
     assert_eq!(output.status.code(), Some(1));
     assert!(!output.stderr.is_empty());
 }
+
+/// Copies a folder of files.
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    std::fs::DirBuilder::new().mode(0o700).create(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+            std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn neither_the_state_nor_the_log_can_be_put_back_by_itself() {
+    let outer = tempfile::tempdir().unwrap();
+    let (data, old) = (outer.path().join("data"), outer.path().join("old"));
+    let server = Server::start(&data);
+    let token = server.admin_token.clone();
+    let (leaked, leaker) = token_of(&server);
+    let (status, said) = server.stop();
+    assert!(status.success(), "{said}");
+    copy(&data, &old);
+    let server = Server::start(&data);
+    assert_eq!(server.client(token.as_deref()).delete(&format!("/api/v1/api-tokens/{leaked}")).0, 204);
+    assert_eq!(server.client(Some(&leaker)).get("/api/v1/ssh-keys").0, 401);
+    assert!(server.stop().0.success());
+
+    let start = |folder: &std::path::Path| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_control_plane"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder)
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let mixed = outer.path().join("old-state");
+    copy(&data, &mixed);
+    std::fs::copy(old.join("state.redb"), mixed.join("state.redb")).unwrap();
+    let (exit, said) = start(&mixed);
+    assert_eq!(exit, Some(1));
+    assert!(said.contains("was at"), "the revocation would be forgotten: {said}");
+
+    let mixed = outer.path().join("old-log");
+    copy(&data, &mixed);
+    std::fs::remove_dir_all(mixed.join("audit")).unwrap();
+    copy(&old.join("audit"), &mixed.join("audit"));
+    let (exit, said) = start(&mixed);
+    assert_eq!(exit, Some(1));
+    assert!(said.contains("audit log"), "{said}");
+
+    let mixed = outer.path().join("no-state");
+    copy(&data, &mixed);
+    std::fs::remove_file(mixed.join("state.redb")).unwrap();
+    let (exit, said) = start(&mixed);
+    assert_eq!(exit, Some(1));
+    assert!(said.contains("there is no store"), "{said}");
+}
+
+/// A token for reading keys: its id and its text.
+fn token_of(server: &Server) -> (String, String) {
+    let (status, answer) =
+        server.admin().post("/api/v1/api-tokens", &json!({"name": "t", "scopes": ["ssh-keys:read"]}));
+    assert_eq!(status, 201, "{answer}");
+    (answer["id"].as_str().unwrap().to_owned(), answer["token"].as_str().unwrap().to_owned())
+}

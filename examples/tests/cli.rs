@@ -1,5 +1,7 @@
 //! The contract of `palisade`: exit status, `--json`, `-`.
 
+#![expect(clippy::expect_used, reason = "a helper that fails is a test that fails")]
+
 mod support;
 
 use serde_json::Value;

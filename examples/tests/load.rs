@@ -1,12 +1,5 @@
 //! The server under a bounded load on loopback.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a helper that fails is a test that fails"
-)]
-
 mod support;
 
 use std::time::{Duration, Instant};

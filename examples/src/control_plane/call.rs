@@ -185,7 +185,7 @@ where
         Ok(()) => effect(Arc::clone(plane), caller).await,
         Err(error) => Err(error),
     };
-    open.finish(&outcome).await?;
+    open.finish(&outcome, plane.reached()).await?;
     outcome
 }
 

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use audit_log::event::{MAX_REASON_BYTES, ResourceId};
 use audit_log::{
-    Actor, AppendError, AuditLog, Client, Completion, EventError, Guard, Intent, Options, UserAgent,
+    Actor, AppendError, AuditLog, Checkpoint, Client, Completion, Guard, Intent, Options, UserAgent,
 };
 use core_types::{Principal, RequestId, Scope, SystemClock, SystemRandom, UnixTime};
+use state_store::Revision;
 use token_vault::Refusal;
 use tokio::time::Instant;
 
+use super::anchor;
 use super::api_error::ApiError;
 use super::call::Reply;
 use super::endpoint::Endpoint;
@@ -27,9 +29,14 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens or makes the log in `folder`.
-    pub(crate) fn open(folder: &Path, random: &SystemRandom) -> Result<Self, StartError> {
-        let log = AuditLog::open(folder, Arc::new(SystemClock::new()), random, &Options::new());
+    /// Opens or makes the log in `folder`, which must hold `known`.
+    pub(crate) fn open(
+        folder: &Path,
+        random: &SystemRandom,
+        known: Option<Checkpoint>,
+    ) -> Result<Self, StartError> {
+        let options = known.map_or_else(Options::new, |known| Options::new().with_known(known));
+        let log = AuditLog::open(folder, Arc::new(SystemClock::new()), random, &options);
         let log = log.map_err(StartError::part("audit log"))?;
         Ok(Self { log, has_failed: AtomicBool::new(false) })
     }
@@ -43,8 +50,14 @@ impl Journal {
         self.log.reader(scope)
     }
 
-    pub(crate) async fn close(&self) -> Result<(), StartError> {
-        self.log.close().await.map(drop).map_err(StartError::part("audit log"))
+    /// Where the log stands.
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        self.log.checkpoint()
+    }
+
+    /// Writes what is under way, and says where the log ends.
+    pub(crate) async fn close(&self) -> Result<Checkpoint, StartError> {
+        self.log.close().await.map_err(StartError::part("audit log"))
     }
 
     /// Makes durable that the first start is about to make the first administrator.
@@ -187,8 +200,14 @@ pub(crate) struct OpenEntry<'a> {
 
 impl OpenEntry<'_> {
     /// Records how the call ended; only then is it answered.
-    pub(crate) async fn finish(self, outcome: &Result<Reply, ApiError>) -> Result<(), ApiError> {
+    /// `revision` is what the state had reached by then.
+    pub(crate) async fn finish(
+        self,
+        outcome: &Result<Reply, ApiError>,
+        revision: Revision,
+    ) -> Result<(), ApiError> {
         let completion = completion(outcome, self.started.elapsed());
+        let completion = with_detail(completion, anchor::REVISION, revision.get());
         // The effect is made, and its intent is in the log: nothing is left but to say that.
         let unknown = |error: &AppendError| {
             let _ = self.journal.failed(error);
@@ -203,7 +222,8 @@ fn completion(outcome: &Result<Reply, ApiError>, duration: Duration) -> Completi
         Ok(reply) => {
             let completion = Completion::allowed(duration);
             match reply.id() {
-                Some(id) => with_detail(completion, "id", id),
+                Some(id) => audit_log::Public::text(id)
+                    .map_or_else(|_| completion.clone(), |id| with_detail(completion.clone(), "id", id)),
                 None => completion,
             }
         }
@@ -220,11 +240,9 @@ fn with_reason(completion: Completion, reason: &str) -> Completion {
     completion.clone().with_reason(reason).unwrap_or(completion)
 }
 
-fn with_detail(completion: Completion, name: &str, value: &str) -> Completion {
-    let public = audit_log::Public::text(value);
-    let extended: Result<Completion, EventError> =
-        public.and_then(|value| completion.clone().with_detail(name, value));
-    extended.unwrap_or(completion)
+/// A detail of ours is well-formed; one that is not is left out rather than the entry.
+fn with_detail(completion: Completion, name: &str, value: impl Into<audit_log::Public>) -> Completion {
+    completion.clone().with_detail(name, value).unwrap_or(completion)
 }
 
 const FIRST_START: &str = "iam:start";

@@ -13,12 +13,13 @@ use core_types::{Clock as _, Restriction, SecretBytes, Subject, SystemClock, Sys
 use iam_policy::Directory;
 use sshkey_registry::{AdmissionPolicy, RegistryView};
 use state_store::replica::{Driver, Replica};
-use state_store::{Commit, Prefix, Revision, StateStore, View};
+use state_store::{Commit, Prefix, StateStore, View};
 use state_store_redb::{Expected, RedbStore};
 use token_vault::vault::{OwnerStatus, Standing};
 use token_vault::{IssueRequest, IssuedToken, Pepper, PepperVersion, Peppers, TokenFormat, TokenView, Vault};
 use tokio::net::TcpListener;
 
+use super::anchor;
 use super::project::{self, Project, Projects};
 use super::record::Journal;
 use super::routes::router;
@@ -46,6 +47,7 @@ impl FirstStart {
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// A file or a socket.
     #[error("{what}: {error}")]
@@ -88,14 +90,16 @@ impl Server {
         let random = SystemRandom::new();
         let pepper = pepper(&data_dir.join("pepper"), state_file.exists(), &random)?;
         let audit_folder = data_dir.join("audit");
-        // The log is made after the store: where there is a log, a store that is missing was lost.
+        // The log is made after the store: where there is a log, a store that is missing was lost, and one that
+        // is behind what the log has seen was put back.
         let expected = if audit_folder.exists() {
-            Expected::Existing { store: None, at_least: Revision::ZERO }
+            Expected::Existing { store: None, at_least: anchor::known_revision(&audit_folder)? }
         } else {
             Expected::Either
         };
         let store = RedbStore::open(&state_file, expected, &random).map_err(StartError::part("state"))?;
-        let journal = Journal::open(&audit_folder, &random)?;
+        let known = anchor::known_checkpoint(&store).await?;
+        let journal = Journal::open(&audit_folder, &random, known)?;
 
         let (projects, follow_projects) =
             follow(&store, project::prefix().map_err(StartError::part("projects"))?, Projects::new(), &clock)
@@ -124,6 +128,7 @@ impl Server {
         tokio::spawn(follow_iam);
         tokio::spawn(follow_tokens);
         tokio::spawn(Arc::clone(&plane).keep_confirming());
+        tokio::spawn(Arc::clone(&plane).keep_anchoring());
 
         let first_start = first_start(&plane).await?;
         let listener = TcpListener::bind(listen).await.map_err(StartError::io(listen.to_string()))?;
@@ -150,7 +155,8 @@ impl Server {
         let Self { plane, listener, .. } = self;
         let app = router(Arc::clone(&plane)).into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, app).with_graceful_shutdown(stop).await.map_err(StartError::io("serving"))?;
-        plane.journal.close().await
+        let checkpoint = plane.journal.close().await?;
+        plane.anchor(checkpoint).await
     }
 }
 

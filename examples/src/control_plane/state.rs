@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use audit_log::Checkpoint;
 use core_types::{Clock as _, SystemClock, SystemRandom};
 use iam_policy::Directory;
 use sshkey_registry::{AdmissionPolicy, RegistryView};
@@ -12,9 +13,11 @@ use state_store::{Batch, Commit, CommitError, Revision, StateStore, View};
 use token_vault::Vault;
 use tokio::runtime::Handle;
 
+use super::anchor;
 use super::api_error::ApiError;
 use super::project::Projects;
 use super::record::Journal;
+use super::startup::StartError;
 
 /// One control plane.
 pub(crate) struct ControlPlane<S> {
@@ -121,6 +124,11 @@ impl<S: StateStore> ControlPlane<S> {
         tokio::time::timeout(APPLY_TIMEOUT, all).await.map_err(|_| ApiError::outcome_unknown())
     }
 
+    /// The revision that every replica shows: at least that of every change this server has answered.
+    pub(crate) fn reached(&self) -> Revision {
+        self.replicas.iam.snapshot().revision()
+    }
+
     async fn catch_up(&self) -> Result<(), ApiError> {
         let revision = self.confirm().await?;
         self.applied(revision).await
@@ -145,10 +153,33 @@ impl<S: StateStore> ControlPlane<S> {
         }
     }
 
+    /// Keeps a checkpoint of the audit log in the state, now and then, for as long as the server runs.
+    pub(crate) async fn keep_anchoring(self: Arc<Self>) {
+        let mut kept = None;
+        loop {
+            let checkpoint = self.journal.checkpoint();
+            if kept != Some(checkpoint) {
+                match self.anchor(checkpoint).await {
+                    Ok(()) => kept = Some(checkpoint),
+                    Err(error) => tracing::error!(%error, "the log's checkpoint could not be kept"),
+                }
+            }
+            tokio::time::sleep(ANCHOR_PAUSE).await;
+        }
+    }
+
+    /// Keeps this checkpoint of the audit log in the state.
+    pub(crate) async fn anchor(&self, checkpoint: Checkpoint) -> Result<(), StartError> {
+        let store = self.store.clone();
+        let kept =
+            tokio::task::spawn_blocking(move || Handle::current().block_on(anchor::keep(&store, checkpoint)));
+        kept.await.map_err(StartError::part("the state's checkpoint of the audit log"))?.map(drop)
+    }
+
     /// Keeps confirming, a few times within the staleness bound, for as long as the server runs.
     pub(crate) async fn keep_confirming(self: Arc<Self>) {
         loop {
-            tokio::time::sleep(STALENESS_BOUND / 8).await;
+            tokio::time::sleep(CONFIRM_PAUSE).await;
             // An error was logged; the replicas age, and requests are refused when they are too old.
             let _ = self.confirm().await;
         }
@@ -167,8 +198,11 @@ pub(crate) async fn keep_following<S: StateStore, V: View>(mut driver: Driver<S,
 /// How old the state may be that a request is decided by.
 pub(crate) const STALENESS_BOUND: Duration = Duration::from_secs(5);
 
+/// A few confirmations may fail before the bound is passed.
+const CONFIRM_PAUSE: Duration = Duration::from_millis(600);
 /// How often a change is planned anew before the caller is told to try later.
 const MAX_ATTEMPTS: u32 = 16;
+const ANCHOR_PAUSE: Duration = Duration::from_secs(5);
 const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 

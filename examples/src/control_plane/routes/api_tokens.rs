@@ -71,8 +71,10 @@ pub(super) async fn issue<S: StateStore>(
             })
             .await?;
         let mut answer = show(&info);
-        // The one time that the plaintext leaves the server.
-        token.expose_once(|text| answer["token"] = text.into());
+        if let Value::Object(fields) = &mut answer {
+            // The one time that the plaintext leaves the server.
+            token.expose_once(|text| fields.insert("token".into(), text.into()));
+        }
         Ok(Reply::created(answer))
     })
     .await
