@@ -47,6 +47,7 @@ pub(crate) struct Extra {
     pub(crate) networks: Limit<Vec<Network>>,
     pub(crate) idle_millis: Limit<u64>,
     pub(crate) uses: Limit<u64>,
+    pub(crate) root: Option<Digest>,
     pub(crate) retired: Vec<RetiredSecret>,
     pub(crate) parent: Option<ParentLink>,
     pub(crate) lineage_epoch: u64,
@@ -63,6 +64,7 @@ impl Entry {
             networks: record.networks,
             idle_millis: record.idle_millis,
             uses: record.uses,
+            root: record.root,
             retired: record.retired,
             parent: record.parent,
             lineage_epoch: record.lineage_epoch,
@@ -105,6 +107,7 @@ impl Entry {
             state: extra.state,
             generation: self.generation,
             secret: StoredSecret { scheme: self.scheme, pepper: self.pepper, digest: self.digest },
+            root: extra.root,
             retired: extra.retired,
             parent: extra.parent,
             lineage_epoch: extra.lineage_epoch,
@@ -158,6 +161,7 @@ impl Extra {
             networks: Limit::Unlimited,
             idle_millis: Limit::Unlimited,
             uses: Limit::Unlimited,
+            root: None,
             retired: Vec::new(),
             parent: None,
             lineage_epoch: 0,
@@ -172,6 +176,7 @@ impl Extra {
             && self.networks == Limit::Unlimited
             && self.idle_millis == Limit::Unlimited
             && self.uses == Limit::Unlimited
+            && self.root.is_none()
             && self.retired.is_empty()
             && self.parent.is_none()
             && self.lineage_epoch == 0

@@ -36,6 +36,21 @@ pub enum FormatError {
     Network,
 }
 
+/// Why a token was not narrowed by its holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AttenuateError {
+    /// Not a token of a known kind, narrowed or not.
+    #[error("not a token of a known kind")]
+    NotAToken,
+    /// The caveat limits nothing, or allows nothing.
+    #[error("a caveat limits something and allows something")]
+    Caveat,
+    /// Too many caveats, or too long ones.
+    #[error("the narrowed token would be too long")]
+    TooLong,
+}
+
 /// Why two peppers cannot be used together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -284,6 +299,9 @@ pub enum RefusalReason {
     /// What its ancestors allow together cannot be said within the bounds of a restriction.
     #[error("the restrictions cannot be intersected")]
     Restriction,
+    /// Narrowed by its holder, from a token that was not issued as delegable.
+    #[error("the token is not delegable")]
+    NotDelegable,
     /// Too many failures from this source.
     #[error("too many failures from this source; again in {retry_after:?}")]
     RateLimited {

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+pub mod attenuated;
+mod base64url;
 mod challenge;
 mod entry;
 mod error;
@@ -26,8 +28,8 @@ mod view;
 
 pub use challenge::Challenge;
 pub use error::{
-    CountError, FlushError, FormatError, IssueError, PepperError, PlanError, Refusal, RefusalReason,
-    RevokeError,
+    AttenuateError, CountError, FlushError, FormatError, IssueError, PepperError, PlanError, Refusal,
+    RefusalReason, RevokeError,
 };
 pub use event::TokenEvent;
 pub use format::{Prefix, Redacted, TokenFormat};

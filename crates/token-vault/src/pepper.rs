@@ -163,6 +163,19 @@ impl Prepared {
     }
 }
 
+impl Prepared {
+    /// What the root of a delegable token is masked with.
+    pub(crate) fn pad(&self, id: TokenId, generation: u32) -> Digest {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(PAD_DOMAIN);
+        context.update(&id.to_bytes());
+        context.update(&generation.to_be_bytes());
+        let mut pad = Digest { bytes: [0; 32] };
+        pad.bytes.copy_from_slice(context.sign().as_ref());
+        pad
+    }
+}
+
 /// What is digested, on the stack because verifying allocates nothing; erased on drop.
 pub(crate) struct Message {
     bytes: Zeroizing<[u8; MESSAGE_LEN]>,
@@ -185,6 +198,15 @@ impl Message {
     /// The message of an imported key: of the hash it was imported by.
     pub(crate) fn foreign(id: TokenId, inner: &[u8; 32]) -> Self {
         Self::with_secret(FOREIGN_DOMAIN, id, inner)
+    }
+
+    /// The secret part.
+    pub(crate) fn secret(&self) -> Zeroizing<[u8; 32]> {
+        let mut secret = Zeroizing::new([0; 32]);
+        for (to, from) in secret.iter_mut().zip(self.bytes.iter().skip(SECRET_AT)) {
+            *to = *from;
+        }
+        secret
     }
 
     fn with_secret(domain: &[u8; DOMAIN_LEN], id: TokenId, secret: &[u8; 32]) -> Self {
@@ -226,6 +248,10 @@ impl Digest {
             equal &= word(a).ct_eq(&word(b));
         }
         equal
+    }
+
+    pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self { bytes }
     }
 
     /// The bytes.
@@ -279,3 +305,4 @@ const SECRET_AT: usize = DOMAIN_LEN + 16;
 const MESSAGE_LEN: usize = SECRET_AT + 32;
 const DOMAIN: &[u8; DOMAIN_LEN] = b"pltok1:";
 const FOREIGN_DOMAIN: &[u8; DOMAIN_LEN] = b"plfor1:";
+const PAD_DOMAIN: &[u8] = b"platp1:";

@@ -56,6 +56,8 @@ pub(crate) struct TokenRecord {
     pub(crate) state: TokenState,
     pub(crate) generation: u32,
     pub(crate) secret: StoredSecret,
+    // The root of tokens narrowed by holders, sealed; `None` where they are not accepted.
+    pub(crate) root: Option<Digest>,
     pub(crate) retired: Vec<RetiredSecret>,
     pub(crate) parent: Option<ParentLink>,
     pub(crate) lineage_epoch: u64,
@@ -138,6 +140,7 @@ pub(crate) enum Scheme {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetiredSecret {
     pub(crate) secret: StoredSecret,
+    pub(crate) root: Option<Digest>,
     pub(crate) generation: u32,
     // The first instant at which it is no longer accepted.
     pub(crate) valid_until: UnixTime,

@@ -159,3 +159,9 @@ pub fn with_checksum(text: &str) -> String {
     let checksum = base62::encode_u32(crc32fast::hash(body.as_bytes()));
     text.chars().chain(checksum.iter().map(|&digit| char::from(digit))).collect()
 }
+
+/// Looks a token up and reads what lies at the end of the way, for benches to compare with.
+#[must_use]
+pub fn touch(view: &TokenView, id: TokenId) -> u64 {
+    view.token(id).map_or(0, |entry| entry.created_at.as_millis())
+}

@@ -4,13 +4,14 @@ use core_types::{Limit, Principal, Restriction, Scope, SecureRandom, Subject, To
 use state_store::{Batch, Expect, record};
 
 use super::Vault;
+use crate::attenuated;
 use crate::entry::is_known_subject;
 use crate::error::IssueError;
 use crate::event::TokenEvent;
 use crate::format::Prefix;
 use crate::info::TokenInfo;
 use crate::network::{MAX_NETWORKS, Network};
-use crate::pepper::Message;
+use crate::pepper::{Digest, Message};
 use crate::record::{ParentLink, Scheme, StoredSecret, TokenRecord, TokenState, token_key};
 use crate::secret::{IssuedToken, TokenSecret};
 use crate::verified::VerifiedToken;
@@ -36,6 +37,7 @@ pub struct IssueRequest<'a> {
     idle: Limit<Duration>,
     uses: Limit<u64>,
     rotate_by: Option<UnixTime>,
+    delegable: bool,
 }
 
 impl<'a> IssueRequest<'a> {
@@ -54,6 +56,7 @@ impl<'a> IssueRequest<'a> {
             idle: Limit::Unlimited,
             uses: Limit::Unlimited,
             rotate_by: None,
+            delegable: false,
         }
     }
 
@@ -100,6 +103,13 @@ impl<'a> IssueRequest<'a> {
         self
     }
 
+    /// Its holder may narrow it offline: see [`attenuated`](crate::attenuated), and what that asks of the store.
+    #[must_use]
+    pub const fn delegable(mut self) -> Self {
+        self.delegable = true;
+        self
+    }
+
     /// Due for rotation at this instant; nothing but reminders depends on it.
     #[must_use]
     pub const fn rotate_by(mut self, at: UnixTime) -> Self {
@@ -141,7 +151,8 @@ impl Vault {
         let id = TokenId::generate(now, rng)?;
         let secret = TokenSecret::generate(rng)?;
         let stored = self.stored_secret(id, &secret);
-        let (record, batch) = self.record_of(request, id, stored, now)?;
+        let root = request.delegable.then(|| self.sealed_root(id, 0, &secret));
+        let (record, batch) = self.record_of(request, id, stored, root, now)?;
         let token = IssuedToken::new(&record.kind, id, &secret);
         Ok(issued(token, &record, batch, now))
     }
@@ -154,12 +165,20 @@ impl Vault {
         StoredSecret { scheme: Scheme::Own, pepper: pepper.version(), digest }
     }
 
+    /// The root of what a holder narrows, sealed by the current pepper.
+    pub(super) fn sealed_root(&self, id: TokenId, generation: u32, secret: &TokenSecret) -> Digest {
+        let root = attenuated::root(secret.expose_secret(), &id.to_bytes());
+        let peppers = self.shared.peppers.load();
+        Digest::from_bytes(root.masked(peppers.current_key(), id, generation).to_bytes())
+    }
+
     /// Checks the request and makes its record, with the batch that stores it.
     pub(super) fn record_of(
         &self,
         request: IssueRequest<'_>,
         id: TokenId,
         secret: StoredSecret,
+        root: Option<Digest>,
         now: UnixTime,
     ) -> Result<(TokenRecord, Batch), IssueError> {
         if !self.shared.format.knows(&request.kind) {
@@ -189,6 +208,7 @@ impl Vault {
             state: TokenState::Active,
             generation: 0,
             secret,
+            root,
             retired: Vec::new(),
             parent: None,
             lineage_epoch: 0,

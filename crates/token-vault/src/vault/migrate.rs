@@ -43,7 +43,7 @@ impl Vault {
         let pepper = peppers.current_key();
         let digest = pepper.digest(&Message::foreign(hash.id, &hash.inner));
         let stored = StoredSecret { scheme: Scheme::Foreign, pepper: pepper.version(), digest };
-        let (record, batch) = self.record_of(request, hash.id, stored, now)?;
+        let (record, batch) = self.record_of(request, hash.id, stored, None, now)?;
         let event =
             TokenEvent::Imported { token: record.id, owner: record.owner, by: record.creator, at: now };
         Ok(Imported { info: TokenInfo::of_record(&record), batch, event })
@@ -90,6 +90,7 @@ impl Vault {
             let mut record = entry.to_record(id);
             record.secret.pepper = rehash.pepper;
             record.secret.digest = rehash.digest;
+            record.root = rehash.root;
             batch.replace(
                 token_key(id).map_err(BatchError::from)?,
                 entry.revision,
@@ -129,6 +130,7 @@ pub(super) struct Rehash {
     pub(super) revision: Revision,
     pub(super) pepper: PepperVersion,
     pub(super) digest: Digest,
+    pub(super) root: Option<Digest>,
 }
 
 impl Rehashes {

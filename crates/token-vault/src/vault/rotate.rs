@@ -62,6 +62,7 @@ impl Vault {
         retire(&mut record, now.saturating_add(overlap));
         record.secret = self.stored_secret(id, &secret);
         record.generation = record.generation.checked_add(1).ok_or(PlanError::NotApplicable)?;
+        record.root = record.root.map(|_| self.sealed_root(id, record.generation, &secret));
         record.rotate_by = None;
         let mut batch = Batch::new();
         let key = token_key(id).map_err(BatchError::from)?;
@@ -170,7 +171,12 @@ pub enum Due {
 
 /// Moves the current secret to those that are accepted until `until`.
 fn retire(record: &mut TokenRecord, until: UnixTime) {
-    let retired = RetiredSecret { secret: record.secret, generation: record.generation, valid_until: until };
+    let retired = RetiredSecret {
+        secret: record.secret,
+        root: record.root,
+        generation: record.generation,
+        valid_until: until,
+    };
     record.retired.push(retired);
     let excess = record.retired.len().saturating_sub(MAX_RETIRED);
     record.retired.drain(..excess);

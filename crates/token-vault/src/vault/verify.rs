@@ -6,6 +6,7 @@ use subtle::Choice;
 
 use super::migrate::Rehash;
 use super::{MAX_LINEAGE, Standing, Vault};
+use crate::attenuated::{self, ChainKey, Parsed};
 use crate::entry::{Entry, Extra};
 use crate::error::{Refusal, RefusalReason as Reason};
 use crate::format::{Prefix, base62};
@@ -81,7 +82,7 @@ impl Vault {
 
     #[inline]
     fn check(&self, presented: &str, context: &VerifyContext) -> Result<VerifiedToken, Refusal> {
-        let presented = self.read(presented).ok_or(Refusal::new(Reason::Malformed))?;
+        let Some(presented) = self.read(presented) else { return self.check_attenuated(presented, context) };
         let id = presented.id;
         let current = self.shared.replica.current(context.now).map_err(|_| Refusal::new(Reason::Stale))?;
         let view = current.view();
@@ -110,7 +111,12 @@ impl Vault {
         if entry.pepper != peppers.current() && !old_secret {
             self.shared.rehashes.add(id, || {
                 let key = peppers.current_key();
+                let root = entry.extra().and_then(|extra| extra.root).map(|_| {
+                    let root = attenuated::root(&presented.message.secret(), &id.to_bytes());
+                    Digest::from_bytes(root.masked(key, id, entry.generation).to_bytes())
+                });
                 Rehash {
+                    root,
                     revision: entry.revision,
                     pepper: key.version(),
                     digest: key.digest(&presented.message),
@@ -122,6 +128,55 @@ impl Vault {
             self.shared.usage.used(id, context.now);
         }
         Ok(VerifiedToken::new(id, entry, narrowed, current.revision(), context.now, old_secret))
+    }
+
+    /// As [`check`](Self::check), of a text that is no token itself: perhaps one that a holder narrowed.
+    #[cold]
+    fn check_attenuated(&self, text: &str, context: &VerifyContext) -> Result<VerifiedToken, Refusal> {
+        let malformed = Refusal::new(Reason::Malformed);
+        let parsed = Parsed::of(&self.shared.format, text).ok_or(malformed)?;
+        let caveats = parsed.restrictions().ok_or(malformed)?;
+        let id = parsed.id;
+        let current = self.shared.replica.current(context.now).map_err(|_| Refusal::new(Reason::Stale))?;
+        let view = current.view();
+        let entry = view.token(id);
+        let peppers = self.shared.peppers.load();
+        let secret = check_root(&peppers, id, entry.map(Arc::as_ref), &parsed, context.now);
+        let Some(entry) = entry else { return Err(Refusal::new(Reason::Unknown)) };
+        let refuse = |reason| Err(Refusal::of(reason, id));
+        let old_secret = match secret {
+            Secret::Current => false,
+            Secret::Overlapping => true,
+            Secret::RotatedAway => return refuse(Reason::RotatedAway),
+            Secret::Wrong if entry.extra().is_none_or(|extra| extra.root.is_none()) => {
+                return refuse(Reason::NotDelegable);
+            }
+            Secret::Wrong => {
+                self.shared.usage.failed(id);
+                return refuse(Reason::Secret);
+            }
+            Secret::NoPepper => return refuse(Reason::Pepper),
+        };
+        if entry.profile.kind != *parsed.kind {
+            return refuse(Reason::Kind);
+        }
+        let mut left = match self.check_life(view, id, entry, context) {
+            Ok(narrowed) => narrowed.unwrap_or_else(|| entry.restriction()),
+            Err(reason) => return refuse(reason),
+        };
+        for caveat in &caveats {
+            left = match left.intersect(caveat) {
+                Ok(left) => left,
+                Err(_) => return refuse(Reason::Restriction),
+            };
+        }
+        if left.is_expired(context.now) {
+            return refuse(Reason::Expired);
+        }
+        if entry.extra().is_none_or(|extra| extra.uses == Limit::Unlimited) {
+            self.shared.usage.used(id, context.now);
+        }
+        Ok(VerifiedToken::new(id, entry, Some(left), current.revision(), context.now, old_secret))
     }
 
     /// Reads a presented text: which token it names, and what to digest. `None` when it is no token.
@@ -253,6 +308,39 @@ fn check_retired(
         }
     }
     answer
+}
+
+/// As [`check_secret`], of a narrowed token: whether its tag follows from a root of the entry.
+fn check_root(
+    peppers: &Peppers,
+    id: TokenId,
+    entry: Option<&Entry>,
+    parsed: &Parsed<'_>,
+    now: UnixTime,
+) -> Secret {
+    let current = peppers.current_key();
+    let follows = |sealed: Option<Digest>, version: PepperVersion, generation: u32| {
+        let (key, known) = match peppers.of(version) {
+            Some(key) => (key, Choice::from(1)),
+            None => (current, Choice::from(0)),
+        };
+        let there = Choice::from(u8::from(sealed.is_some()));
+        let sealed = ChainKey::from_bytes(*sealed.unwrap_or(Digest::dummy()).as_bytes());
+        bool::from(parsed.follows_from(&sealed.masked(key, id, generation)) & known & there)
+    };
+    let sealed = entry.and_then(Entry::extra).and_then(|extra| extra.root);
+    let version = entry.map_or(current.version(), |entry| entry.pepper);
+    let is_current = follows(sealed, version, entry.map_or(0, |entry| entry.generation));
+    let mut answer = if is_current { Secret::Current } else { Secret::Wrong };
+    for retired in entry.and_then(Entry::extra).map_or(&[][..], |extra| &extra.retired) {
+        if follows(retired.root, retired.secret.pepper, retired.generation) && answer == Secret::Wrong {
+            answer = if now < retired.valid_until { Secret::Overlapping } else { Secret::RotatedAway };
+        }
+    }
+    match answer {
+        Secret::Wrong if !peppers.knows(version) => Secret::NoPepper,
+        answer => answer,
+    }
 }
 
 /// That neither the token's end nor a revocation has come.
