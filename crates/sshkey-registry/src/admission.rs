@@ -12,13 +12,17 @@
 //! test runs the input that makes all of that happen. So a long RSA key is worth a bound of its own
 //! ([`AdmissionPolicy::with_rsa_bits`]) where strangers upload, and a thread that may be busy.
 
+mod block_list;
 mod ecdsa;
 mod ed25519;
 mod primes;
 pub mod rsa;
+mod shared;
 
 use std::sync::Arc;
 
+pub use self::block_list::BlockList;
+pub use self::shared::shared_factor;
 use crate::error::{PolicyError, Refusal};
 use crate::key::{KeyType, MAX_RSA_BITS, Material, PublicKey};
 
@@ -28,7 +32,8 @@ pub const MIN_RSA_BITS: u32 = 2048;
 /// What is asked of a key.
 ///
 /// [`new`](Self::new) admits every type but the post-quantum one, which few images know yet, and RSA moduli of 2048 to
-/// 16384 bits. Nothing admits a key that one can sign for without its private half.
+/// 16384 bits, and knows some keys whose private half is published. Nothing admits a key that one can sign for without
+/// its private half.
 #[derive(Debug, Clone)]
 pub struct AdmissionPolicy {
     types: Vec<KeyType>,
@@ -42,7 +47,8 @@ impl AdmissionPolicy {
     #[must_use]
     pub fn new() -> Self {
         let types = KeyType::ALL.into_iter().filter(|&known| known != KeyType::MlDsa44Ed25519).collect();
-        Self { types, min_rsa_bits: MIN_RSA_BITS, max_rsa_bits: MAX_RSA_BITS, known: Vec::new() }
+        let known: Vec<Arc<dyn KnownKeys>> = vec![Arc::new(block_list::published())];
+        Self { types, min_rsa_bits: MIN_RSA_BITS, max_rsa_bits: MAX_RSA_BITS, known }
     }
 
     /// Admits this type, too.
@@ -74,7 +80,7 @@ impl AdmissionPolicy {
         Ok(self)
     }
 
-    /// Refuses the keys on this list, too.
+    /// Refuses the keys on this list, too; for example a [`BlockList`].
     #[must_use]
     pub fn with_known_keys(mut self, known: Arc<dyn KnownKeys>) -> Self {
         self.known.push(known);

@@ -257,6 +257,21 @@ pub enum PolicyError {
     },
 }
 
+/// Why bytes are not a list of known keys. Nobody outside is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum BlockListError {
+    /// No whole number of records: the file is cut off, or another file.
+    #[error("the block list is not a whole number of records")]
+    Length,
+    /// No record at all: the file was never written.
+    #[error("the block list is empty")]
+    Empty,
+    /// The records are not in ascending order, so that a search would miss some.
+    #[error("the block list is not in order")]
+    Order,
+}
+
 /// Why a key was not added.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]

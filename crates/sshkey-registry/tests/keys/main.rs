@@ -7,4 +7,5 @@ mod admission;
 mod oracles;
 mod parsing;
 mod properties;
+mod published;
 mod vectors;

@@ -13,6 +13,15 @@ HERE = pathlib.Path(__file__).parent
 RNG = random.Random("sshkey-registry vectors 1")
 
 
+# The test key of badkeys for this defect, tests/data/rsa-roca.key: PKCS 1, a modulus of 2048 bits and 65537.
+PUBLISHED_ROCA = (
+    "MIIBCgKCAQEAkTKtIR/MDftNrkgyashkwifks5Swm9HEkw4ZcCijyQdpTStInk9pdUrq4zjG6tk5xX9AaYXLu47fmiBVzClGvAXTZbpn6JbG1IER"
+    "Us+i0pBRT5CzUu7vJ/63L72NzVvJFaT0SUE5zByhCjJE+pflMnX1e1UptOdnN5AHeY4RKkugVse3XO2xMs3yH3vTyZdtnaOIFRU0d6E7PrsgRtEA"
+    "qFHcAGmPUw0ZOW8A++8sS/FlnrxMf9lVa1/8k/A8otPfrNIipfAoq0MKJ+oxE2wML1DDxIGTGmNaN3gPANJyeuca7ptA+NGq5oU1x3pWMXgSvrVS"
+    "XUooNk8xIkrKxSz3LQIDAQAB"
+)
+
+
 # --- wire ------------------------------------------------------------------------------------------------------------
 
 
@@ -428,6 +437,7 @@ def degenerate(keys):
     yield "primes that differ by 2^516", "RsaClosePrimes", rsa(p * next_prime(p + 2**516))
     yield "p - 1 divides q - 1", "RsaFactorFound", rsa((p_ := prime(1010)) * prime_above(p_, 48))
     yield "ROCA of 2048 bits", "RsaRoca", rsa(roca_prime(1024) * roca_prime(1024))
+    yield "ROCA, published", "RsaRoca", rsa(int.from_bytes(base64.b64decode(PUBLISHED_ROCA)[-261:-5], "big"))
     small = prime(1020, 2) * prime(1021, 2)
     assert small.bit_length() == 2041
     yield "2041 bits, 256 bytes", "RsaTooShort", rsa(small)
@@ -489,6 +499,9 @@ def built(keys):
     yield "rsa, e = 2^32 - 1", rsa(p * q, 2**32 - 1)
     yield "rsa, p and q differ in the upper half only", rsa(p * next_prime(p + 2**600))
     yield "rsa, three primes", rsa(prime(683, 3) * prime(683, 3) * prime(683, 3))
+    shared = prime(1024)
+    yield "rsa, shared factor, one", rsa(shared * prime(1024))
+    yield "rsa, shared factor, two", rsa(shared * prime(1024))
     yield "rsa of 2049 bits", rsa(odd_length(2049))
 
 
