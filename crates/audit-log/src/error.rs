@@ -1,3 +1,4 @@
+use std::fmt;
 use std::io;
 
 use thiserror::Error;
@@ -40,23 +41,36 @@ pub enum EventError {
 }
 
 /// What the system said when a file of the log was used. For the operator, never for the remote side.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[error("cannot {operation} `{file}`: {kind}")]
 pub struct FileError {
     /// What was tried: `read`, `write`, `sync`, …
     pub operation: &'static str,
-    /// The name within the log's directory, or the directory's.
+    /// The name within the log's directory; `.` is the directory itself.
     pub file: Box<str>,
     /// What the system said.
     pub kind: io::ErrorKind,
+    // The system's number for it.
+    code: Option<i32>,
 }
 
 impl FileError {
     pub(crate) fn new(operation: &'static str, file: impl Into<Box<str>>) -> impl FnOnce(io::Error) -> Self {
-        move |error| Self { operation, file: file.into(), kind: error.kind() }
+        move |error| Self { operation, file: file.into(), kind: error.kind(), code: error.raw_os_error() }
     }
 }
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {} `{}`: ", self.operation, self.file)?;
+        match self.code {
+            Some(code) => io::Error::from_raw_os_error(code).fmt(f),
+            None => self.kind.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FileError {}
 
 /// Why a log was not opened. Do not serve: without a log nothing may be changed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -85,7 +85,7 @@ impl SegmentReader {
 
     /// Drops what was read ahead, so that the next step sees the file as it is now.
     pub(crate) fn refresh(&mut self) {
-        self.window = Window::default();
+        self.window.forget();
     }
 
     /// The offset of the next batch header at or after `offset`, and the header.
@@ -162,8 +162,9 @@ impl SegmentReader {
             if bytes.is_empty() {
                 return Ok(end);
             }
-            if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
-                end = at.saturating_add(to_u64(last)).saturating_add(1);
+            match used_len(bytes) {
+                0 => {}
+                used => end = at.saturating_add(to_u64(used)),
             }
             at = at.saturating_add(to_u64(bytes.len()));
         }
@@ -188,24 +189,42 @@ impl SegmentReader {
 #[derive(Default)]
 struct Window {
     start: u64,
-    bytes: Vec<u8>,
+    filled: usize,
+    buffer: Vec<u8>,
 }
 
 impl Window {
     fn read(&mut self, file: &dyn LogFile, offset: u64, length: usize) -> io::Result<&[u8]> {
         let held = |window: &Self| {
             let from = usize::try_from(offset.checked_sub(window.start)?).ok()?;
-            Some((from, from.checked_add(length).filter(|to| *to <= window.bytes.len())?))
+            Some((from, from.checked_add(length).filter(|to| *to <= window.filled)?))
         };
         if held(self).is_none() {
-            self.bytes.resize(length.max(READ_AHEAD), 0);
-            self.start = offset;
-            let read = files::read_up_to(file, &mut self.bytes, offset)?.len();
-            self.bytes.truncate(read);
+            let rest = usize::try_from(file.size()?.saturating_sub(offset)).unwrap_or(usize::MAX);
+            let wanted = length.max(rest.min(READ_AHEAD));
+            if self.buffer.len() < wanted {
+                self.buffer = vec![0; wanted];
+            }
+            (self.start, self.filled) = (offset, 0);
+            self.filled = files::read_up_to(file, &mut self.buffer, offset)?.len();
         }
-        let (from, to) = held(self).unwrap_or((0, self.bytes.len()));
-        Ok(self.bytes.get(from..to).unwrap_or_default())
+        let (from, to) = held(self).unwrap_or((0, self.filled));
+        Ok(self.buffer.get(from..to).unwrap_or_default())
     }
+
+    fn forget(&mut self) {
+        self.filled = 0;
+    }
+}
+
+/// Where the last byte that is not zero ends.
+fn used_len(bytes: &[u8]) -> usize {
+    let mut used = bytes;
+    // Piece by piece first: most of what this sees is zeros.
+    while let Some(rest) = used.strip_suffix(&ZEROS) {
+        used = rest;
+    }
+    used.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1))
 }
 
 pub(crate) fn to_u64(length: usize) -> u64 {
@@ -217,3 +236,4 @@ pub(crate) const SEGMENT_HEADER_END: u64 = 80;
 const READ_AHEAD: usize = 256 << 10;
 // The unit in which disks write or do not write.
 const SECTOR: u64 = 512;
+const ZEROS: [u8; 4096] = [0; 4096];

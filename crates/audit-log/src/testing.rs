@@ -1,1 +1,7 @@
-//! What tests share.
+//! What tests of this and other crates share: a directory in memory whose disk fails on demand, and strategies.
+
+mod memory;
+mod strategies;
+
+pub use memory::{MemoryDirectory, SyncGate};
+pub use strategies::{arb_checkpoint, arb_completion, arb_details, arb_intent};

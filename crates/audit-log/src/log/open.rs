@@ -83,6 +83,8 @@ fn objection<'a>(report: &'a Report, known: Option<&Checkpoint>) -> Option<&'a F
 }
 
 /// The last segment from which on all is read that has to be: the calls that may be open, and the checkpoints.
+///
+/// Of the segments before, only the headers are looked at; where one is not as it should be, all is read.
 fn first_needed(
     directory: &dyn Directory,
     head: Found,
@@ -90,20 +92,31 @@ fn first_needed(
     numbers: &[u64],
 ) -> Result<u64, OpenError> {
     let Found::Head(head) = head else { return Ok(1) };
-    let is_complete = (1..).zip(numbers).all(|(expected, number)| expected == *number);
     let needed = [Some(&head.reached), known]
         .into_iter()
         .flatten()
         .map(|checkpoint| checkpoint.sequence().saturating_add(1))
         .fold(head.open_from, u64::min);
-    for number in numbers.iter().rev().filter(|_| is_complete) {
-        let Some(mut segment) = SegmentReader::open(directory, *number)? else { break };
+    let last = numbers.last().copied();
+    let (mut from, mut first) = (1, 1);
+    for (expected, number) in (1..).zip(numbers) {
+        let Some(mut segment) = SegmentReader::open(directory, *number)? else { return Ok(1) };
         match segment.header()? {
-            Ok(header) if header.number == *number && header.first <= needed => return Ok(*number),
-            _ => {}
+            Ok(header)
+                if *number == expected
+                    && header.number == expected
+                    && header.log == head.reached.log()
+                    && header.first >= first =>
+            {
+                first = header.first;
+                from = if first <= needed { expected } else { from };
+            }
+            // One that was just being made is dealt with later.
+            Err(_) if Some(*number) == last => {}
+            _ => return Ok(1),
         }
     }
-    Ok(1)
+    Ok(from)
 }
 
 struct Prepared {

@@ -146,8 +146,7 @@ impl Writer {
             // Zeros that are there already cost the next writes no change of the file's size.
             let room = self.segment_bytes.min(ROOM);
             size = end.checked_next_multiple_of(room).unwrap_or(end).min(self.segment_bytes.max(end));
-            let padding = usize::try_from(size.saturating_sub(self.segment.offset)).unwrap_or(0);
-            self.buffer.resize(padding.max(self.buffer.len()), 0);
+            self.buffer.extend_from_slice(&vec![0; usize::try_from(size.saturating_sub(end)).unwrap_or(0)]);
         }
         files::write_all(&*self.segment.file, &self.buffer, self.segment.offset)
             .map_err(FileError::new("write", self.segment_name()))?;

@@ -113,6 +113,10 @@ impl Finding {
         self.kind = kind;
     }
 
+    pub(crate) fn reaches(&mut self, last: u64) {
+        self.last = self.last.max(last);
+    }
+
     /// Takes in a finding that goes on where this one ends.
     pub(crate) fn absorb(&mut self, next: &Self) -> bool {
         let goes_on =

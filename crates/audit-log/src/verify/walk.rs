@@ -25,6 +25,8 @@ pub(crate) struct Walk<'a> {
     position: Position,
     // The sequence of the first record of the first segment that is read.
     floor: u64,
+    // The end of the log cannot be read. What it held, a checkpoint may tell.
+    unreadable_end: Option<Finding>,
     end: End,
 }
 
@@ -41,7 +43,7 @@ struct Position {
     sequence: u64,
     /// The chain hash that is stored with it; none when it was not seen.
     stored: Option<Chain>,
-    /// The chain hash that its bytes have, where that is another and the record is known to be damaged.
+    /// The chain hash that its bytes have, of a record whose checksum does not fit: either may be right.
     computed: Option<Chain>,
 }
 
@@ -91,6 +93,7 @@ impl<'a> Walk<'a> {
             report: Report::new(Some(log)),
             position: Position { sequence: 0, stored: Some(*genesis.chain()), computed: None },
             floor: 1,
+            unreadable_end: None,
             end: End::default(),
         };
         match head {
@@ -153,13 +156,20 @@ impl<'a> Walk<'a> {
         for (sequence, known) in known {
             let from_head = known.iter().any(|known| known.from_head);
             let kind = if from_head { FindingKind::Truncated } else { FindingKind::RolledBack };
-            self.report.add(Finding::new(kind, tip.saturating_add(1), sequence));
+            match &mut self.unreadable_end {
+                // They were in what cannot be read.
+                Some(unreadable) if unreadable.first() > tip => unreadable.reaches(sequence),
+                _ => self.report.add(Finding::new(kind, tip.saturating_add(1), sequence)),
+            }
+        }
+        if let Some(unreadable) = self.unreadable_end.take() {
+            self.report.add(unreadable);
         }
         self.report.open_calls = scan::to_u64(self.end.open.len());
         let damaged = self.report.findings().iter().filter(|finding| finding.kind().is_damage());
         let first_bad = damaged.map(Finding::first).filter(|first| *first > 0).min();
         self.report.proven_to = first_bad.map_or(tip, |first| first.saturating_sub(1).min(tip));
-        if let Some(chain) = self.position.stored {
+        if let Position { stored: Some(chain), computed: None, .. } = self.position {
             self.report.head = Some(Checkpoint::new(self.log, tip, chain));
             self.end.tip = (tip, chain);
         }
@@ -344,9 +354,13 @@ impl<'a> Walk<'a> {
             Step::Bad => {}
         }
         let Some((at, header)) = segment.next_batch(seed, offset.saturating_add(1))? else {
-            // How many records this was, only a later segment or a checkpoint can tell.
-            self.report.add(Finding::new(FindingKind::Edited, next, next).at(name, offset));
-            self.position = Position { sequence: self.position.sequence, stored: None, computed: None };
+            // How many records this was, only a checkpoint can tell.
+            let finding = Finding::new(FindingKind::Edited, next, next).at(name, offset);
+            if let Some(earlier) = self.unreadable_end.replace(finding) {
+                self.report.add(earlier);
+            }
+            self.position.stored = None;
+            self.position.computed = None;
             return Ok(None);
         };
         if header.first > next {
@@ -412,7 +426,7 @@ impl<'a> Walk<'a> {
         if let Some(finding) = finding {
             self.report.add(finding.at(name, offset));
         }
-        let computed = linked.filter(|_| !record.intact);
+        let computed = if record.intact { None } else { linked.or(Some(record.chain)) };
         self.position = Position { sequence, stored: Some(record.chain), computed };
         self.report.records = self.report.records.saturating_add(1);
         self.compare_known();
@@ -420,15 +434,16 @@ impl<'a> Walk<'a> {
 
     /// Compares the present position with what is known of it.
     fn compare_known(&mut self) {
-        let Position { sequence, stored, .. } = self.position;
+        let Position { sequence, stored, computed } = self.position;
         let (Some(known), Some(chain)) = (self.known.get(&sequence), stored) else { return };
-        let is_same = known.iter().all(|known| known.chain == chain);
-        let is_confirmed = known.iter().any(|known| !known.from_head && known.chain == chain);
-        if !is_same {
+        let fits = |known: &&Known| known.chain == chain || computed == Some(known.chain);
+        let is_same = known.iter().all(|known| fits(&known));
+        let is_confirmed = known.iter().filter(fits).any(|known| !known.from_head);
+        if is_same {
+            self.report.confirmed_to = if is_confirmed { Some(sequence) } else { self.report.confirmed_to };
+        } else if computed.is_none() {
             let first = self.report.confirmed_to.map_or(1, |confirmed| confirmed.saturating_add(1));
             self.report.add(Finding::new(FindingKind::Forked, first.min(sequence), sequence));
-        } else if is_confirmed {
-            self.report.confirmed_to = Some(sequence);
         }
     }
 
