@@ -19,9 +19,23 @@ pub enum OpenError {
     /// Another process, or another handle in this one, has the store open.
     #[error("the store is open elsewhere")]
     AlreadyOpen,
-    /// The file belongs to somebody else, is open to others, or is no regular file.
-    #[error("the store's file must be a regular file of this user's with mode 0600")]
-    NotPrivate,
+    /// A symbolic link, a folder, a device: whatever it is, it is not a file.
+    #[error("the store's path leads to no regular file")]
+    NotAFile,
+    /// The file belongs to somebody else, who can put in it what he likes.
+    #[error("the store's file belongs to user {owner}, this is user {user}")]
+    Owner {
+        /// The file's owner.
+        owner: u32,
+        /// This process's effective user.
+        user: u32,
+    },
+    /// The file's mode lets others at it. Find out who was, before narrowing it to 0600.
+    #[error("the store's file has mode {mode:04o}, and must not be open to others")]
+    Mode {
+        /// The file's permission bits.
+        mode: u32,
+    },
     /// The file is not a store of this crate: empty, foreign, or without its sentinel.
     #[error("the file is not a store: {detail}")]
     NotAStore {
@@ -59,6 +73,12 @@ pub enum OpenError {
         /// The engine's word, for the operator.
         detail: Box<str>,
     },
+    /// The engine refused, for a reason that has no name here.
+    #[error("the engine does not open the store: {detail}")]
+    Engine {
+        /// The engine's word, for the operator.
+        detail: Box<str>,
+    },
     /// The system refused.
     #[error("cannot {operation} the store's file: {kind}")]
     File {
@@ -85,6 +105,7 @@ impl From<redb::DatabaseError> for OpenError {
                 Self::AlreadyOpen
             }
             redb::DatabaseError::Storage(error) => Self::from(Failure::from(error)),
+            redb::DatabaseError::RepairAborted => Self::Damaged { detail: detail(&error) },
             other => Self::NotAStore { detail: detail(&other) },
         }
     }
@@ -95,8 +116,12 @@ impl From<Failure> for OpenError {
         match failure {
             Failure::Damaged(detail) => Self::Damaged { detail },
             Failure::File(io::ErrorKind::InvalidData) => Self::NotAStore { detail: "not a redb file".into() },
-            Failure::File(kind) => Self::File { operation: "read", kind },
-            Failure::Other(detail) => Self::NotAStore { detail },
+            // The engine's pages say that there is more of the file than there is.
+            Failure::File(io::ErrorKind::UnexpectedEof) => {
+                Self::Damaged { detail: "the file is cut short".into() }
+            }
+            Failure::File(kind) => Self::File { operation: "read or write", kind },
+            Failure::Other(detail) => Self::Engine { detail },
         }
     }
 }
@@ -114,7 +139,11 @@ impl Failure {
         Self::Damaged(detail.into())
     }
 
-    fn into_detail(self) -> Box<str> {
+    pub(crate) fn other(detail: &'static str) -> Self {
+        Self::Other(detail.into())
+    }
+
+    pub(crate) fn into_detail(self) -> Box<str> {
         match self {
             Self::Damaged(detail) | Self::Other(detail) => detail,
             Self::File(kind) => detail(&kind),
@@ -127,11 +156,6 @@ impl Failure {
             Self::Damaged(detail) => CommitError::Damaged { detail },
             other => CommitError::Unavailable { detail: other.into_detail() },
         }
-    }
-
-    /// All or nothing was written.
-    pub(crate) fn in_commit(self) -> CommitError {
-        CommitError::OutcomeUnknown { detail: self.into_detail() }
     }
 }
 

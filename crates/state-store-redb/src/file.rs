@@ -6,34 +6,43 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use core_types::SecureRandom;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::error::OpenError;
 
 /// Opens the store's file for reading and writing; `None` where there is none.
 pub(crate) fn open(path: &Path) -> Result<Option<File>, OpenError> {
-    let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
-    let opened = OpenOptions::new().read(true).write(true).custom_flags(no_follow).open(path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        // What the system says of a symbolic link in the last place.
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-            return Err(OpenError::NotPrivate);
-        }
-        Err(error) => return Err(OpenError::file("open")(error)),
+    // Not blocking, for the case that it is no file at all but something that waits for another side.
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        // What the system says of a symbolic link in the last place, of a folder, of a socket.
+        Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => return Err(OpenError::NotAFile),
+        Err(error) => return Err(OpenError::file("open")(error.into())),
     };
     let metadata = file.metadata().map_err(OpenError::file("inspect"))?;
-    let private = metadata.is_file()
-        && metadata.mode() & 0o077 == 0
-        && metadata.uid() == rustix::process::geteuid().as_raw();
-    if !private {
-        return Err(OpenError::NotPrivate);
+    if !metadata.is_file() {
+        return Err(OpenError::NotAFile);
     }
+    check_private(metadata.uid(), rustix::process::geteuid().as_raw(), metadata.mode())?;
     if metadata.len() == 0 {
         // The engine would make a new store of it.
         return Err(OpenError::NotAStore { detail: "the file is empty".into() });
     }
     Ok(Some(file))
+}
+
+fn check_private(owner: u32, user: u32, mode: u32) -> Result<(), OpenError> {
+    if owner != user {
+        return Err(OpenError::Owner { owner, user });
+    }
+    let mode = mode & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(OpenError::Mode { mode });
+    }
+    Ok(())
 }
 
 /// A file that is being made under another name, so that a store appears whole or not at all.
@@ -80,5 +89,22 @@ impl Drop for Draft {
     fn drop(&mut self) {
         // At worst a file of another name stays behind, which nothing opens.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_users_own_file_that_nobody_else_may_touch_is_private() {
+        assert_eq!(check_private(7, 7, 0o100_600), Ok(()));
+        assert_eq!(check_private(7, 7, 0o100_400), Ok(()));
+        assert_eq!(check_private(8, 7, 0o100_600), Err(OpenError::Owner { owner: 8, user: 7 }));
+        assert_eq!(check_private(0, 7, 0o100_600), Err(OpenError::Owner { owner: 0, user: 7 }));
+        for bit in [0o001, 0o002, 0o004, 0o010, 0o020, 0o040] {
+            let mode = 0o600 | bit;
+            assert_eq!(check_private(7, 7, 0o100_000 | mode), Err(OpenError::Mode { mode }));
+        }
     }
 }

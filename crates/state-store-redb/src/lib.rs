@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod engine;
 mod error;
 mod file;
+mod group;
 mod sentinel;
 mod store;
 
 pub use error::OpenError;
 pub use sentinel::StoreId;
-pub use store::{Expected, RedbStore};
+pub use store::{DEFAULT_CACHE_BYTES, Expected, Options, RedbStore};
