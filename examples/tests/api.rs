@@ -1,6 +1,11 @@
 //! The API, call by call, over real HTTP.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a helper that fails is a test that fails"
+)]
 
 mod support;
 

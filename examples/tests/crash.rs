@@ -1,6 +1,6 @@
 //! `kill -9` under a write load: nothing acknowledged is lost, and the log verifies.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a helper that fails is a test that fails")]
 
 mod support;
 

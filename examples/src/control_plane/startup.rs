@@ -18,6 +18,7 @@ use state_store_redb::{Expected, RedbStore};
 use token_vault::vault::{OwnerStatus, Standing};
 use token_vault::{IssueRequest, IssuedToken, Pepper, PepperVersion, Peppers, TokenFormat, TokenView, Vault};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use super::anchor;
 use super::project::{self, Project, Projects};
@@ -114,12 +115,16 @@ impl Server {
         let format = TokenFormat::new([api_token_kind()]).map_err(StartError::part("token format"))?;
         let owners = Owners { iam: iam.clone() };
         let vault = Vault::with_owners(tokens, format, Peppers::new(&pepper), owners);
+        // Longer RSA keys are no safer than what else there is, and cost seconds to decide on.
+        let admission =
+            AdmissionPolicy::new().with_rsa_bits(2048, 8192).map_err(StartError::part("admission"))?;
         let plane = Arc::new(ControlPlane {
             store,
             clock,
             random,
             vault,
-            admission: AdmissionPolicy::new(),
+            admission,
+            admissions: Semaphore::new(1),
             journal,
             replicas: Replicas { projects, keys, iam },
         });

@@ -12,6 +12,7 @@ use state_store::replica::{Current, Driver, Replica};
 use state_store::{Batch, Commit, CommitError, Revision, StateStore, View};
 use token_vault::Vault;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use super::anchor;
 use super::api_error::ApiError;
@@ -26,6 +27,8 @@ pub(crate) struct ControlPlane<S> {
     pub(crate) random: SystemRandom,
     pub(crate) vault: Vault,
     pub(crate) admission: AdmissionPolicy,
+    /// How many keys are being decided on at once.
+    pub(crate) admissions: Semaphore,
     pub(crate) journal: Journal,
     pub(crate) replicas: Replicas,
 }

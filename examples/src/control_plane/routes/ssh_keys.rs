@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sshkey_registry::registry::{Added, NewKey, plan_add, plan_remove};
-use sshkey_registry::{AddError, KeyLine, KeyName, RemoveError, SshKey};
+use sshkey_registry::{AddError, AdmittedKey, KeyLine, KeyName, PublicKey, RemoveError, SshKey};
 use state_store::StateStore;
 
 use super::{parse_body, parse_id};
@@ -37,10 +37,7 @@ pub(super) async fn add<S: StateStore>(
         let line = KeyLine::parse(&new.public_key)
             .map_err(|error| ApiError::invalid("invalid_key", error.to_string()))?;
         let (key, comment) = line.into_parts();
-        let key = plane
-            .admission
-            .admit(key)
-            .map_err(|error| ApiError::invalid("key_refused", error.to_string()))?;
+        let key = admit(&plane, key).await?;
         let new = NewKey { project: caller.scope.clone(), name, key, comment, added_by: caller.subject() };
         let added = plane
             .change(|state| {
@@ -58,6 +55,16 @@ pub(super) async fn add<S: StateStore>(
         })
     })
     .await
+}
+
+/// Decides on a key where computing may take its time, one after another: a long RSA key costs a second.
+async fn admit<S: StateStore>(plane: &Arc<ControlPlane<S>>, key: PublicKey) -> Result<AdmittedKey, ApiError> {
+    let turn = plane.admissions.acquire().await.map_err(|_| ApiError::internal())?;
+    let deciding = Arc::clone(plane);
+    let verdict = tokio::task::spawn_blocking(move || deciding.admission.admit(key)).await;
+    drop(turn);
+    let verdict = verdict.map_err(|_| ApiError::internal())?;
+    verdict.map_err(|error| ApiError::invalid("key_refused", error.to_string()))
 }
 
 pub(super) async fn list<S: StateStore>(
