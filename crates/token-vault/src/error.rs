@@ -36,6 +36,27 @@ pub enum FormatError {
     Network,
 }
 
+/// Why a signed token, a key or a key set was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// Not a name.
+    #[error("a name is 1 to 64 characters of [A-Za-z0-9._~-]")]
+    Name,
+    /// Not a key.
+    #[error("not a key")]
+    Key,
+    /// Not a set of public keys, too many, or two of one name.
+    #[error("not a set of at most 64 public keys of different names")]
+    Keys,
+    /// The token would live too long, allow nothing, or say too much.
+    #[error("the claims are out of bounds")]
+    Claims,
+    /// No randomness.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
 /// Why a token was not narrowed by its holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -299,6 +320,12 @@ pub enum RefusalReason {
     /// What its ancestors allow together cannot be said within the bounds of a restriction.
     #[error("the restrictions cannot be intersected")]
     Restriction,
+    /// Signed by another, or for another.
+    #[error("another issuer or audience")]
+    Audience,
+    /// Signed for a time to come.
+    #[error("not valid yet")]
+    NotYet,
     /// Narrowed by its holder, from a token that was not issued as delegable.
     #[error("the token is not delegable")]
     NotDelegable,

@@ -140,4 +140,26 @@ pub enum TokenEvent {
         /// When.
         at: UnixTime,
     },
+    /// A signed token was revoked.
+    ServiceTokenRevoked {
+        /// Its `jti`.
+        jti: Box<str>,
+        /// Who did it.
+        by: Principal,
+        /// Why.
+        reason: RevocationReason,
+        /// When.
+        at: UnixTime,
+    },
+    /// A key was revoked, and with it all it signed.
+    ServiceKeyRevoked {
+        /// Its `kid`.
+        kid: Box<str>,
+        /// Who did it.
+        by: Principal,
+        /// Why.
+        reason: RevocationReason,
+        /// When.
+        at: UnixTime,
+    },
 }

@@ -19,6 +19,7 @@ pub mod pepper;
 pub mod record;
 pub mod scan;
 mod secret;
+pub mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod usage;
@@ -29,7 +30,7 @@ mod view;
 pub use challenge::Challenge;
 pub use error::{
     AttenuateError, CountError, FlushError, FormatError, IssueError, PepperError, PlanError, Refusal,
-    RefusalReason, RevokeError,
+    RefusalReason, RevokeError, ServiceError,
 };
 pub use event::TokenEvent;
 pub use format::{Prefix, Redacted, TokenFormat};

@@ -8,6 +8,8 @@
 //! token-vault/revoked/scope/project/x  MarkerRecord   the tokens at home in a scope up to an epoch
 //! token-vault/epoch                    EpochRecord    the last epoch that was used
 //! token-vault/vault/…                  HeartbeatRecord  what each vault has applied
+//! token-vault/service/token/…          ServiceRevocationRecord  a signed token that was revoked, by its jti
+//! token-vault/service/key/…            ServiceRevocationRecord  a key that was revoked, by its kid
 //! ```
 //!
 //! Epochs count the revocations of many. A token carries the epoch its issuer knew of; a marker kills what
@@ -31,6 +33,8 @@ pub(crate) const MARKER_ALL: &str = "token-vault/revoked/all";
 pub(crate) const MARKER_OWNER: &str = "token-vault/revoked/owner/";
 pub(crate) const MARKER_SCOPE: &str = "token-vault/revoked/scope/";
 pub(crate) const EPOCH: &str = "token-vault/epoch";
+pub(crate) const SERVICE_TOKEN: &str = "token-vault/service/token/";
+pub(crate) const SERVICE_KEY: &str = "token-vault/service/key/";
 pub(crate) const HEARTBEAT: &str = "token-vault/vault/";
 
 pub(crate) fn token_key(id: TokenId) -> Result<Key, LimitError> {
@@ -217,5 +221,19 @@ pub(crate) struct HeartbeatRecord {
 
 impl Record for HeartbeatRecord {
     const KIND: &'static str = "token-vault/vault";
+    const VERSION: u32 = 1;
+}
+
+/// A signed token, or a key, that is no longer accepted.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceRevocationRecord {
+    // The end of the token; a key has none.
+    pub(crate) until: Option<UnixTime>,
+    pub(crate) cause: Cause,
+}
+
+impl Record for ServiceRevocationRecord {
+    const KIND: &'static str = "token-vault/service-revocation";
     const VERSION: u32 = 1;
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use core_types::{TokenId, UnixTime};
@@ -10,8 +9,7 @@ use core_types::{TokenId, UnixTime};
 /// Uses that are not yet written.
 #[derive(Debug)]
 pub(crate) struct UsageBook {
-    shards: [Mutex<Shard>; SHARDS],
-    lost: AtomicU64,
+    shards: [Padded; SHARDS],
 }
 
 /// What happened to a token since the last flush.
@@ -22,14 +20,22 @@ pub(crate) struct Pending {
     pub(crate) failures: u64,
 }
 
-type Shard = HashMap<TokenId, Pending, BuildHasherDefault<IdHasher>>;
+/// A shard on cache lines of its own, so that threads at different shards do not slow one another.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Padded {
+    shard: Mutex<Shard>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    tokens: HashMap<TokenId, Pending, BuildHasherDefault<IdHasher>>,
+    lost: u64,
+}
 
 impl UsageBook {
     pub(crate) fn new() -> Self {
-        Self {
-            shards: [const { Mutex::new(HashMap::with_hasher(BuildHasherDefault::new())) }; SHARDS],
-            lost: AtomicU64::new(0),
-        }
+        Self { shards: core::array::from_fn(|_| Padded::default()) }
     }
 
     #[inline]
@@ -42,20 +48,20 @@ impl UsageBook {
     }
 
     pub(crate) fn last_used_at(&self, id: TokenId) -> Option<UnixTime> {
-        self.shard(id)?.get(&id)?.last_used_at
+        self.shard(id)?.tokens.get(&id)?.last_used_at
     }
 
     /// Adds to what is remembered of the token; where there is no room, it is counted as lost.
     pub(crate) fn add(&self, id: TokenId, news: Pending) {
         let Some(mut shard) = self.shard(id) else { return };
-        let room = shard.len() < SHARD_LEN;
-        match shard.get_mut(&id) {
+        let room = shard.tokens.len() < SHARD_LEN;
+        match shard.tokens.get_mut(&id) {
             Some(pending) => pending.merge(news),
             None if room => {
-                shard.insert(id, news);
+                shard.tokens.insert(id, news);
             }
             None => {
-                self.lost.fetch_add(1, Ordering::Relaxed);
+                shard.lost = shard.lost.saturating_add(1);
             }
         }
     }
@@ -64,25 +70,25 @@ impl UsageBook {
     pub(crate) fn take(&self, limit: usize, ready: impl Fn(TokenId) -> bool) -> Vec<(TokenId, Pending)> {
         let mut taken = Vec::new();
         for shard in &self.shards {
-            let mut shard = lock(shard);
+            let mut shard = lock(&shard.shard);
             let room = limit.saturating_sub(taken.len());
-            let ids: Vec<TokenId> = shard.keys().copied().filter(|id| ready(*id)).take(room).collect();
-            taken.extend(ids.into_iter().filter_map(|id| shard.remove_entry(&id)));
+            let ids: Vec<TokenId> = shard.tokens.keys().copied().filter(|id| ready(*id)).take(room).collect();
+            taken.extend(ids.into_iter().filter_map(|id| shard.tokens.remove_entry(&id)));
         }
         taken
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.shards.iter().map(|shard| lock(&shard.shard).tokens.len()).sum()
     }
 
     pub(crate) fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        self.shards.iter().map(|shard| lock(&shard.shard).lost).fold(0, u64::saturating_add)
     }
 
     fn shard(&self, id: TokenId) -> Option<MutexGuard<'_, Shard>> {
         let at = usize::from(id.to_bytes().last()? & SHARD_MASK);
-        self.shards.get(at).map(lock)
+        self.shards.get(at).map(|padded| lock(&padded.shard))
     }
 }
 
@@ -122,9 +128,9 @@ impl Hasher for IdHasher {
     }
 }
 
-const SHARDS: usize = 16;
-const SHARD_MASK: u8 = 15;
+const SHARDS: usize = 64;
+const SHARD_MASK: u8 = 63;
 /// So the book remembers at most 65,536 tokens between two flushes.
-const SHARD_LEN: usize = 4096;
+const SHARD_LEN: usize = 1024;
 /// 2^64 divided by the golden ratio, odd.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;

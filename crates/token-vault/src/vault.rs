@@ -7,6 +7,7 @@ mod leak;
 mod migrate;
 mod revoke;
 mod rotate;
+mod service;
 mod usage;
 mod verify;
 

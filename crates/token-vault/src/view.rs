@@ -8,7 +8,8 @@ use crate::entry::{Entry, Profiles, is_known_subject};
 use crate::index::IdMap;
 use crate::record::{
     Cut, EPOCH, EpochRecord, HEARTBEAT, HeartbeatRecord, KEY_PREFIX, MARKER_ALL, MARKER_OWNER, MARKER_SCOPE,
-    MarkerRecord, TOKEN, TokenRecord, USAGE, UsageRecord,
+    MarkerRecord, SERVICE_KEY, SERVICE_TOKEN, ServiceRevocationRecord, TOKEN, TokenRecord, USAGE,
+    UsageRecord,
 };
 
 /// The tokens of a store in memory: what a [`Replica`](state_store::Replica) keeps for a [`Vault`](crate::Vault).
@@ -21,6 +22,9 @@ pub struct TokenView {
     usage: IdMap<(UsageRecord, Revision)>,
     heartbeats: RedBlackTreeMapSync<Box<str>, HeartbeatRecord>,
     markers: Markers,
+    // By their names, with the ends of tokens.
+    service_tokens: RedBlackTreeMapSync<Box<str>, Option<UnixTime>>,
+    service_keys: RedBlackTreeSetSync<Box<str>>,
     profiles: Arc<Profiles>,
 }
 
@@ -33,6 +37,8 @@ impl TokenView {
             usage: IdMap::new(),
             heartbeats: RedBlackTreeMapSync::new_sync(),
             markers: Markers::default(),
+            service_tokens: RedBlackTreeMapSync::new_sync(),
+            service_keys: RedBlackTreeSetSync::new_sync(),
             profiles: Arc::default(),
         }
     }
@@ -74,6 +80,21 @@ impl TokenView {
         self.heartbeats.iter().map(|(name, beat)| (&**name, beat))
     }
 
+    pub(crate) fn is_service_token_revoked(&self, jti: &str) -> bool {
+        self.service_tokens.contains_key(jti)
+    }
+
+    pub(crate) fn is_service_key_revoked(&self, kid: &str) -> bool {
+        self.service_keys.contains(kid)
+    }
+
+    /// The revoked signed tokens that ended before `ended`.
+    pub(crate) fn over_service_tokens(&self, ended: UnixTime) -> impl Iterator<Item = &str> {
+        let over =
+            self.service_tokens.iter().filter(move |(_, until)| until.is_some_and(|until| until <= ended));
+        over.map(|(jti, _)| &**jti)
+    }
+
     pub(crate) const fn markers(&self) -> &Markers {
         &self.markers
     }
@@ -112,6 +133,14 @@ impl View for TokenView {
                 self.markers.epoch_revision = Some(revision);
                 self.markers.poisoned.remove_mut(key);
             }
+            Some(Place::ServiceToken(jti)) => {
+                let record: ServiceRevocationRecord = record::decode(value)?;
+                self.service_tokens.insert_mut(jti, record.until);
+            }
+            Some(Place::ServiceKey(kid)) => {
+                let _: ServiceRevocationRecord = record::decode(value)?;
+                self.service_keys.insert_mut(kid);
+            }
             Some(Place::Heartbeat(name)) => self.heartbeats.insert_mut(name, record::decode(value)?),
             None => return Err(inconsistent::<TokenRecord>("its key is of an unknown form")),
         }
@@ -128,6 +157,12 @@ impl View for TokenView {
             }
             Some(Place::Marker(place)) => self.markers.remove(place),
             Some(Place::Epoch) => self.markers.epoch_revision = None,
+            Some(Place::ServiceToken(jti)) => {
+                self.service_tokens.remove_mut(&jti);
+            }
+            Some(Place::ServiceKey(kid)) => {
+                self.service_keys.remove_mut(&kid);
+            }
             Some(Place::Heartbeat(name)) => {
                 self.heartbeats.remove_mut(&name);
             }
@@ -149,6 +184,9 @@ impl View for TokenView {
             Some(Place::Heartbeat(name)) => {
                 self.heartbeats.remove_mut(&name);
             }
+            // What is there says at least that it is revoked.
+            Some(Place::ServiceToken(jti)) => self.service_tokens.insert_mut(jti, None),
+            Some(Place::ServiceKey(kid)) => self.service_keys.insert_mut(kid),
             Some(Place::Marker(_) | Place::Epoch) | None => {
                 self.markers.poisoned.insert_mut(key.clone());
             }
@@ -201,6 +239,20 @@ impl Markers {
         let kills = |marker: &Arc<Marker>| marker.kills(epoch, created_at);
         self.all.as_ref().is_some_and(kills)
             || (!self.owners.is_empty() && self.owners.get(&owner).is_some_and(kills))
+    }
+
+    /// Whether all of the subject's, or all there are, were revoked at or after this second.
+    pub(crate) fn kills_signed(&self, subject: Subject, issued_at: UnixTime) -> bool {
+        let kills = |marker: &Arc<Marker>| {
+            marker.cuts.iter().any(|cut| {
+                issued_at.as_secs() <= cut.cause.at.as_secs()
+                    && match cut.issued_before {
+                        Limit::Unlimited => true,
+                        Limit::Only(instant) => issued_at < instant,
+                    }
+            })
+        };
+        self.all.as_ref().is_some_and(kills) || self.owners.get(&subject).is_some_and(kills)
     }
 
     /// Whether all tokens of a scope at or above `home` were revoked after this one was issued.
@@ -259,6 +311,8 @@ enum Place {
     Marker(MarkerPlace),
     Epoch,
     Heartbeat(Box<str>),
+    ServiceToken(Box<str>),
+    ServiceKey(Box<str>),
 }
 
 impl Place {
@@ -277,6 +331,12 @@ impl Place {
         }
         if let Some(name) = key.strip_text_prefix(HEARTBEAT) {
             return Some(Self::Heartbeat(name.into()));
+        }
+        if let Some(jti) = key.strip_text_prefix(SERVICE_TOKEN) {
+            return Some(Self::ServiceToken(jti.into()));
+        }
+        if let Some(kid) = key.strip_text_prefix(SERVICE_KEY) {
+            return Some(Self::ServiceKey(kid.into()));
         }
         match key.strip_text_prefix("") {
             Some(MARKER_ALL) => Some(Self::Marker(MarkerPlace::All)),

@@ -8,7 +8,7 @@ use super::issue::allows_nothing;
 use super::revoke::Change;
 use crate::error::PlanError;
 use crate::event::TokenEvent;
-use crate::record::{Cause, RevocationReason, TokenState, USAGE, token_key};
+use crate::record::{Cause, RevocationReason, SERVICE_TOKEN, TokenState, USAGE, token_key};
 
 /// How long after a token's end its record is kept, so that no clock of the fleet takes it for good again.
 pub const PURGE_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -124,7 +124,12 @@ impl Vault {
             purge.batch.write(usage, Write::Delete)?;
             purge.tokens.push(id);
         }
-        if purge.tokens.is_empty() { Err(PlanError::Unchanged) } else { Ok(purge) }
+        let room = MAX_BATCH_WRITES.saturating_sub(purge.batch.writes().count());
+        for jti in snapshot.view().over_service_tokens(ended).take(room) {
+            let key = Key::new(format!("{SERVICE_TOKEN}{jti}")).map_err(BatchError::from)?;
+            purge.batch.write(key, Write::Delete)?;
+        }
+        if purge.batch.is_read_only() { Err(PlanError::Unchanged) } else { Ok(purge) }
     }
 }
 
