@@ -6,7 +6,7 @@ use core_types::{
     UnixTime, UserId,
 };
 
-use crate::text::{is_segment, read};
+use crate::text::{is_id, is_segment, read};
 
 /// Ids of one kind.
 pub(crate) fn id(input: &[u8]) {
@@ -128,14 +128,4 @@ fn says(document: &serde_json::Value, grant: &Grant) -> bool {
     };
     permissions == Some(&*grant.permissions.to_string())
         && text("scope", 1) == Some(&*grant.scope.to_string())
-}
-
-/// `prefix_` and a number below 2^128 in Crockford's base 32: 26 digits, the first below 8.
-fn is_id(prefix: &str, text: &str) -> bool {
-    let digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_')).is_some_and(|bare| {
-        bare.chars().count() == 26
-            && bare.chars().all(|digit| digits.contains(digit))
-            && bare.starts_with(['0', '1', '2', '3', '4', '5', '6', '7'])
-    })
 }

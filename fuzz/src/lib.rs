@@ -8,8 +8,14 @@
 //! A new target is a line of [`TARGETS`], a line of `Cargo.toml`, a file of two lines in `fuzz_targets/` and a
 //! folder in `corpus/`.
 
+mod audit_log;
 mod core_types;
+mod follow;
+mod iam_policy;
+mod sshkey_registry;
+mod state_store;
 mod text;
+mod token_vault;
 
 /// A check, under the name of its binary and of its corpus.
 #[derive(Debug, Clone, Copy)]
@@ -25,12 +31,25 @@ pub struct Target {
 
 /// Every check there is.
 pub const TARGETS: &[Target] = &[
+    target("audit_log_segment", audit_log::segment, 4096),
+    target("audit_log_tampered", audit_log::tampered, 64),
+    target("audit_log_text", audit_log::text, 140),
     target("core_types_fingerprint", core_types::fingerprint, 64),
     target("core_types_id", core_types::id, 48),
     target("core_types_permission", core_types::permission, 160),
     target("core_types_principal", core_types::principal, 80),
     target("core_types_restriction", core_types::restriction, 1024),
     target("core_types_scope", core_types::scope, 1100),
+    target("iam_policy_directory", iam_policy::directory, 4096),
+    target("iam_policy_text", iam_policy::text, 256),
+    target("sshkey_registry_blob", sshkey_registry::blob, 600),
+    target("sshkey_registry_line", sshkey_registry::line, 1024),
+    target("sshkey_registry_view", sshkey_registry::view, 4096),
+    target("state_store_record", state_store::record, 2048),
+    target("token_vault_scanned", token_vault::scanned, 512),
+    target("token_vault_text", token_vault::text, 64),
+    target("token_vault_token", token_vault::token, 96),
+    target("token_vault_view", token_vault::view, 4096),
 ];
 
 /// Runs the check of this name.

@@ -1,6 +1,6 @@
 //! What a text form promises, checked of any text.
 
-use std::fmt::{Debug, Display};
+use std::fmt::Display;
 use std::str::FromStr;
 
 /// Reads `input` as a `T` and holds the answer against `valid`, a slow reading of the specification.
@@ -10,7 +10,7 @@ use std::str::FromStr;
 /// repeats what may be a secret or long.
 pub(crate) fn read<T>(input: &[u8], valid: impl Fn(&str) -> bool) -> Option<T>
 where
-    T: Display + Debug + PartialEq + FromStr<Err: Display>,
+    T: Display + FromStr<Err: Display>,
 {
     let text = str::from_utf8(input).ok()?;
     match text.parse::<T>() {
@@ -35,4 +35,14 @@ pub(crate) fn is_segment(text: &str) -> bool {
         && text.chars().all(|letter| symbol(letter) || letter == '-')
         && text.chars().next().is_some_and(symbol)
         && text.chars().next_back().is_some_and(symbol)
+}
+
+/// `prefix_` and a number below 2^128 in Crockford's base 32: 26 digits, the first below 8.
+pub(crate) fn is_id(prefix: &str, text: &str) -> bool {
+    let digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_')).is_some_and(|bare| {
+        bare.chars().count() == 26
+            && bare.chars().all(|digit| digits.contains(digit))
+            && bare.starts_with(['0', '1', '2', '3', '4', '5', '6', '7'])
+    })
 }

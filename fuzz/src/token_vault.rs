@@ -1,0 +1,247 @@
+//! Tokens in texts, the networks they are bound to, and the records of a vault.
+
+use std::net::IpAddr;
+
+use base64ct::{Base64Unpadded, Encoding};
+use core_types::TokenId;
+use token_vault::password::PasswordHash;
+use token_vault::scan::{Scanner, scan};
+use token_vault::{Network, Prefix, TokenFilter, TokenFormat, TokenView, Vault, VerifyContext};
+
+use crate::follow::{NOW, follow};
+use crate::text::read;
+
+/// Prefixes of kinds, networks, hashes of passwords.
+pub(crate) fn text(input: &[u8]) {
+    prefix(input);
+    network(input);
+    password_hash(input);
+}
+
+fn prefix(input: &[u8]) {
+    let prefix = read::<Prefix>(input, |text| {
+        (6..=24).contains(&text.chars().count())
+            && text.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit())
+            && !text.starts_with(|first: char| first.is_ascii_digit())
+    });
+    if let Some(prefix) = prefix {
+        assert_eq!(Prefix::of(prefix.as_str(), "", ""), Ok(prefix.clone()));
+        assert!(TokenFormat::new([prefix.clone(), prefix]).is_err(), "no kind twice");
+    }
+}
+
+/// Tokens, of their form only.
+///
+/// The first 48 bytes make a good token; each two after them replace a character of it. A shorter input is taken
+/// for the text.
+pub(crate) fn token(input: &[u8]) {
+    let format = format();
+    let Some((seed, changes)) = input.split_first_chunk::<48>() else {
+        inspect(&format, input);
+        return;
+    };
+    let (id, secret) = seed.split_at(16);
+    let body = [base62(id, 22), base62(secret, 43)].concat();
+    let good = format!("palisadepat_{body}{}", base62(&crc32(body.as_bytes()).to_be_bytes(), 6));
+    let parts = format.inspect(&good).ok().filter(|parts| parts.id.to_bytes() == id);
+    assert!(parts.is_some_and(|parts| parts.kind.as_str() == "palisadepat"), "a good token: {good}");
+    let mut text = good.clone().into_bytes();
+    for change in changes.as_chunks::<2>().0 {
+        let [at, byte] = *change;
+        let place = usize::from(at).checked_rem(text.len()).and_then(|at| text.get_mut(at));
+        place.into_iter().for_each(|symbol| *symbol = byte);
+    }
+    let accepted = inspect(&format, &text);
+    let changed = text.iter().zip(good.bytes()).filter(|(symbol, good)| *symbol != good).count();
+    assert!(changed != 0 || accepted, "a good token");
+    assert!(changed != 1 || !accepted, "one wrong character is always seen: {}", text.escape_ascii());
+}
+
+/// Holds the answer against a slow reading of the form, and says whether it is a token.
+fn inspect(format: &TokenFormat, text: &[u8]) -> bool {
+    let expected = slow(format, text);
+    let Ok(text) = str::from_utf8(text) else {
+        assert_eq!(expected, None, "a token is ASCII");
+        return false;
+    };
+    let parts = format.inspect(text).ok().map(|parts| (parts.kind, parts.id));
+    assert_eq!(parts, expected, "{text:?}");
+    let found: Vec<_> =
+        scan(format, text.as_bytes()).into_iter().map(|finding| (finding.kind, finding.id)).collect();
+    assert!(expected.is_none_or(|expected| found == [expected]), "a scan finds every token: {text:?}");
+    parts.is_some()
+}
+
+/// Texts that tokens may be in, fed whole and in pieces.
+pub(crate) fn scanned(input: &[u8]) {
+    let format = format();
+    let Some((&size, text)) = input.split_first() else { return };
+    let whole = scan(&format, text);
+    let mut pieces = Vec::new();
+    let mut scanner = Scanner::new(&format);
+    text.chunks(usize::from(size).max(1))
+        .for_each(|piece| scanner.feed(piece, |finding| pieces.push(finding)));
+    scanner.finish(|finding| pieces.push(finding));
+    assert_eq!(whole, pieces, "it does not matter how the text comes");
+
+    for finding in &whole {
+        let start = usize::try_from(finding.offset).unwrap_or(usize::MAX);
+        let before = text.get(..start).unwrap_or_default();
+        let found = text.get(start..).and_then(|rest| rest.get(..finding.length)).unwrap_or_default();
+        assert!(found.starts_with(finding.kind.as_str().as_bytes()));
+        let lines: Vec<_> = before.split(|byte| *byte == b'\n').collect();
+        assert_eq!(u64::try_from(lines.len()), Ok(finding.line));
+        assert_eq!(
+            lines.last().and_then(|line| u64::try_from(line.len()).ok()?.checked_add(1)),
+            Some(finding.column)
+        );
+        // What it shows of a token is its prefix and four characters.
+        let shown = finding.redacted.to_string();
+        assert_eq!(shown.strip_prefix(finding.kind.as_str()).map(|rest| rest.chars().count()), Some(6));
+    }
+    // Nothing is missed: every place where a token begins is a finding.
+    for start in 0..text.len() {
+        for length in format.kinds().iter().filter_map(|kind| kind.as_str().len().checked_add(72)) {
+            let window = text.get(start..).and_then(|rest| rest.get(..length)).unwrap_or_default();
+            if slow(&format, window).is_some() {
+                let end = start.checked_add(length).and_then(|end| u64::try_from(end).ok());
+                let ends = |finding: &token_vault::scan::Finding| {
+                    u64::try_from(finding.length).ok().and_then(|length| finding.offset.checked_add(length))
+                };
+                assert!(whole.iter().any(|finding| ends(finding) == end), "missed at byte {start}");
+            }
+        }
+    }
+}
+
+fn network(input: &[u8]) {
+    let network = read::<Network>(input, |text| {
+        // The one spelling of an address is the standard library's (RFC 5952).
+        let Some((address, length)) = text.split_once('/') else { return false };
+        let Ok(parsed) = address.parse::<IpAddr>() else { return false };
+        let (bits, width) = match parsed {
+            IpAddr::V4(address) => (u128::from(address.to_bits()), 32_u32),
+            IpAddr::V6(address) => (address.to_bits(), 128),
+        };
+        let Some(host) = length.parse().ok().and_then(|length| width.checked_sub(length)) else {
+            return false;
+        };
+        let is_mapped = matches!(parsed, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
+        let hosts = 1_u128.checked_shl(host).map_or(u128::MAX, |hosts| hosts.saturating_sub(1));
+        format!("{parsed}/{}", width.saturating_sub(host)) == text && !is_mapped && bits & hosts == 0
+    });
+    if let Some(network) = network {
+        assert!(network.contains(&network));
+        let address = network.to_string().split_once('/').and_then(|(address, _)| address.parse().ok());
+        assert!(address.is_some_and(|address: IpAddr| network.contains_address(address)));
+    }
+}
+
+/// The PHC string of Argon2id with the costs that are within bounds, 16 bytes of salt and 32 of hash.
+fn password_hash(input: &[u8]) {
+    read::<PasswordHash>(input, |text| {
+        let ["", "argon2id", "v=19", cost, salt, hash] = text.split('$').collect::<Vec<_>>()[..] else {
+            return false;
+        };
+        let [memory, passes, lanes] = cost.split(',').collect::<Vec<_>>()[..] else { return false };
+        let number = |text: &str, name: &str| text.strip_prefix(name)?.parse::<u32>().ok();
+        let costs = (number(memory, "m="), number(passes, "t="), number(lanes, "p="));
+        let (Some(memory), Some(passes @ 1..=16), Some(lanes @ 1..=16)) = costs else { return false };
+        let length = |text: &str| Base64Unpadded::decode_vec(text).map(|bytes| bytes.len()).ok();
+        format!("m={memory},t={passes},p={lanes}") == cost
+            && (lanes.saturating_mul(8)..=1 << 20).contains(&memory)
+            && length(salt) == Some(16)
+            && length(hash) == Some(32)
+    });
+}
+
+/// Stores with anything under the vault's keys.
+#[expect(clippy::unwrap_used, reason = "constants")]
+pub(crate) fn view(input: &[u8]) {
+    let Some(stores) = follow::<TokenView>(input, "token-vault/") else { return };
+    let peppers = || token_vault::Peppers::new(&token_vault::testing::pepper(1));
+    let vaults =
+        [&stores.followed, &stores.rebuilt].map(|replica| Vault::new(replica.clone(), format(), peppers()));
+    let [followed, rebuilt] = &vaults;
+    assert_eq!(followed.list(&TokenFilter::all()), rebuilt.list(&TokenFilter::all()));
+    let id = TokenId::from_bytes([7; 16]);
+    let body = [base62(&id.to_bytes(), 22), base62(&[9; 32], 43)].concat();
+    let token = format!("palisadepat_{body}{}", base62(&crc32(body.as_bytes()).to_be_bytes(), 6));
+    let [refusal, same] =
+        [followed, rebuilt].map(|vault| vault.verify(&token, &VerifyContext::at(NOW)).err());
+    assert_eq!(refusal, same);
+    assert!(refusal.is_some(), "nobody knows a secret of which the digest was made up");
+    for info in followed.list(&TokenFilter::all()) {
+        assert!(
+            stores.entries.contains_key(&format!("token-vault/token/{}", info.id)),
+            "a token that is stored"
+        );
+        assert_eq!(followed.get(info.id).unwrap(), info);
+    }
+}
+
+#[expect(clippy::unwrap_used, reason = "constants")]
+fn format() -> TokenFormat {
+    TokenFormat::new(["palisadepat".parse().unwrap(), "sadepat".parse().unwrap()]).unwrap()
+}
+
+/// The token of these bytes by the documented form, digit by digit.
+fn slow(format: &TokenFormat, text: &[u8]) -> Option<(Prefix, TokenId)> {
+    let text = str::from_utf8(text).ok().filter(|text| text.is_ascii())?;
+    let (prefix, tail) = text.split_once('_')?;
+    let kind = format.kinds().iter().find(|kind| kind.as_str() == prefix)?;
+    let (body, checksum) = tail.split_at_checked(65)?;
+    let (id, secret) = body.split_at_checked(22)?;
+    number(secret, 43, 32)?;
+    if number(checksum, 6, 4)? != crc32(body.as_bytes()).to_be_bytes() {
+        return None;
+    }
+    Some((kind.clone(), TokenId::from_bytes(number(id, 22, 16)?.try_into().ok()?)))
+}
+
+/// The number of this many digits, as this many bytes.
+fn number(text: &str, digits: usize, bytes: usize) -> Option<Vec<u8>> {
+    let mut number = vec![0_u8; bytes];
+    for digit in text.bytes() {
+        let mut carry = DIGITS.iter().position(|known| *known == digit)?;
+        for byte in number.iter_mut().rev() {
+            carry = usize::from(*byte).checked_mul(62)?.checked_add(carry)?;
+            *byte = u8::try_from(carry & 255).ok()?;
+            carry >>= 8;
+        }
+        if carry != 0 {
+            return None;
+        }
+    }
+    (text.len() == digits).then_some(number)
+}
+
+/// This many digits of a number.
+fn base62(number: &[u8], digits: usize) -> String {
+    let mut number = number.to_vec();
+    let mut text = Vec::new();
+    for _ in 0..digits {
+        let mut rest = 0_u32;
+        for byte in &mut number {
+            let value = (rest << 8) | u32::from(*byte);
+            *byte = u8::try_from(value.checked_div(62).unwrap_or(0)).unwrap_or(0);
+            rest = value.checked_rem(62).unwrap_or(0);
+        }
+        text.extend(usize::try_from(rest).ok().and_then(|rest| DIGITS.get(rest)).copied().map(char::from));
+    }
+    text.iter().rev().collect()
+}
+
+/// CRC-32 of ISO 3309, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+        }
+    }
+    !crc
+}
+
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
