@@ -158,6 +158,12 @@ impl Engine {
     }
 
     fn check_running(&self) -> Result<(), Failure> {
+        if self.writer.is_poisoned() {
+            // What it had done by then, and whether the feed has heard of it, nobody knows.
+            let failure = unavailable("it panicked");
+            self.feed.fail(unavailable("it panicked").into());
+            return Err(failure);
+        }
         self.stopped.get().map_or(Ok(()), |detail| Err(unavailable(detail)))
     }
 }

@@ -1,5 +1,7 @@
 //! Disks that fail, programs that die, power that goes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use pollster::block_on;
 use state_store::{CommitError, ReadError, Watch as _, WatchEvent};
 
@@ -95,6 +97,23 @@ fn a_power_cut_at_any_moment_loses_no_acknowledged_commit() {
     }
     println!("{rounds} power cuts, {kept} acknowledged commits, all there");
     assert!(kept > 1000);
+}
+
+#[test]
+fn a_store_stops_after_a_commit_that_panicked() {
+    let disk = Disk::new();
+    let engine = create(&disk);
+    committed(&engine, puts(&["a"], "1"));
+    let mut watch = engine.watch(&Prefix::all(), Revision::new(1)).unwrap_or_else(|_| panic!("a watch"));
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _writing = engine.writer.lock().unwrap();
+        panic!("in the midst of a commit");
+    }));
+    assert!(panicked.is_err());
+    assert!(matches!(commit(&engine, puts(&["a"], "2")), Err(CommitError::Unavailable { .. })));
+    assert!(matches!(engine.get(&key("a")), Err(Failure::Other(_))));
+    assert!(matches!(engine.watch(&Prefix::all(), Revision::ZERO), Err(Failure::Other(_))));
+    assert!(matches!(block_on(watch.next()), Err(ReadError::Unavailable { .. })));
 }
 
 #[test]
