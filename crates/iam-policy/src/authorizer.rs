@@ -2,9 +2,11 @@ use core_types::{Grant, Limit, Permission, Subject, UnixTime};
 use state_store::Revision;
 use state_store::replica::Snapshot;
 
+use crate::condition::Truth;
 use crate::decision::{Allow, Decision, Deny, DenyReason, NearMiss};
-use crate::directory::{Directory, Live, PermissionSignature, reaches};
+use crate::directory::{Directory, Held, Live, PermissionSignature, Said, Slot, reaches};
 use crate::error::GrantsError;
+use crate::policy::Effect;
 use crate::request::AccessRequest;
 
 /// The most grants [`Authorizer::effective_grants`] lists.
@@ -35,10 +37,50 @@ impl<'a> Authorizer<'a> {
     ///
     /// Takes no lock, and allocates nothing. Does not wait, and does not look at a clock.
     pub fn authorize(&self, request: &AccessRequest<'_>) -> Decision {
-        match self.decide(request) {
-            Ok(allow) => Decision::Allow(allow),
-            Err(reason) => Decision::Deny(Deny { reason, revision: self.revision }),
+        let deny = |reason| Decision::Deny(Deny { reason, revision: self.revision });
+        let live = match self.directory.live(request.principal.rights_of()) {
+            Ok(live) => live,
+            Err(lifeless) => return deny(lifeless.into()),
+        };
+        if let Limit::Only(at) = request.restriction.expires_at()
+            && request.now >= at
+        {
+            return deny(DenyReason::RestrictionExpired { at });
         }
+        let signature = PermissionSignature::of(request.permission);
+        let mut allow = None;
+        for source in live.sources() {
+            // Out of its reach it could not have said anything.
+            let unreadable = source.carried().unreadable.first();
+            if let Some(binding) = unreadable.filter(|_| source.reaches(request.resource)) {
+                return deny(DenyReason::UnreadableBinding { binding: *binding, via: source.group_id() });
+            }
+            for held in source.concerning(request, signature) {
+                if let Some(denial) = denial(&held, request) {
+                    return deny(denial);
+                }
+                if allow.is_none() {
+                    allow = self.grant(&held, request);
+                }
+            }
+        }
+        let Some(allow) = allow else {
+            return deny(DenyReason::NoGrant { nearest: nearest(&live, request, signature) });
+        };
+        let granted_by = allow.binding;
+        match live.boundary() {
+            Slot::Absent => {}
+            Slot::Unreadable => return deny(DenyReason::UnreadableBoundary { granted_by }),
+            Slot::Present(kept) => {
+                if !kept.record.limit.allows(request.permission, request.resource, request.now) {
+                    return deny(DenyReason::LimitedByBoundary { granted_by });
+                }
+            }
+        }
+        if !request.restriction.allows(request.permission, request.resource, request.now) {
+            return deny(DenyReason::LimitedByRestriction { granted_by });
+        }
+        Decision::Allow(allow)
     }
 
     /// Those of `candidates` that the request's principal may use on its resource; the request's own
@@ -52,20 +94,38 @@ impl<'a> Authorizer<'a> {
         candidates.into_iter().filter(move |permission| matches!(ask(permission), Decision::Allow(_)))
     }
 
-    /// Everything the subject holds now, sorted, no grant within another: what a credential of its can use at
-    /// most. Nothing for a subject that is unknown or disabled.
+    /// Everything the subject can come to be allowed now, sorted, no grant within another: what a credential of
+    /// its can use at most. Conditions are taken to hold, and denials are not taken off; the boundary is. Nothing
+    /// for a subject that is unknown or disabled.
     ///
     /// # Errors
     /// [`GrantsError::TooMany`] past [`MAX_EFFECTIVE_GRANTS`].
     pub fn effective_grants(&self, subject: Subject, now: UnixTime) -> Result<Vec<Grant>, GrantsError> {
+        let Ok(live) = self.directory.live(subject) else { return Ok(Vec::new()) };
+        let boundary = match live.boundary() {
+            Slot::Absent => Limit::Unlimited,
+            Slot::Unreadable => return Ok(Vec::new()),
+            Slot::Present(kept) if kept.record.limit.is_expired(now) => return Ok(Vec::new()),
+            Slot::Present(kept) => kept.record.limit.grants(),
+        };
         let mut grants: Vec<Grant> = Vec::new();
-        let Ok(live) = self.directory.live(subject) else { return Ok(grants) };
         for held in live.held(now) {
-            for permissions in held.permissions.iter() {
-                if grants.len() >= MAX_EFFECTIVE_GRANTS {
+            let Some(clause) = held.allowing() else { continue };
+            for (scope, permissions) in clause
+                .scopes_below(&held.bound.record.scope)
+                .into_iter()
+                .flat_map(|scope| clause.permissions().iter().map(move |permissions| (scope, permissions)))
+            {
+                let grant = Grant::new(permissions.clone(), scope.clone());
+                match boundary {
+                    Limit::Unlimited => grants.push(grant),
+                    Limit::Only(limits) => {
+                        grants.extend(limits.iter().filter_map(|limit| limit.intersect(&grant)));
+                    }
+                }
+                if grants.len() > MAX_EFFECTIVE_GRANTS {
                     return Err(GrantsError::TooMany { limit: MAX_EFFECTIVE_GRANTS });
                 }
-                grants.push(Grant::new(permissions.clone(), held.bound.record.scope.clone()));
             }
         }
         grants.sort_unstable();
@@ -74,28 +134,41 @@ impl<'a> Authorizer<'a> {
         Ok(grants.iter().filter(|grant| !contained(grant)).cloned().collect())
     }
 
-    fn decide(&self, request: &AccessRequest<'_>) -> Result<Allow, DenyReason> {
-        let live = self.directory.live(request.principal.rights_of())?;
-        if let Limit::Only(at) = request.restriction.expires_at()
-            && request.now >= at
-        {
-            return Err(DenyReason::RestrictionExpired { at });
-        }
-        let signature = PermissionSignature::of(request.permission);
-        let granted = live.sources().find_map(|source| Some((source, source.granting(request, signature)?)));
-        let Some((source, bound)) = granted else {
-            return Err(DenyReason::NoGrant { nearest: nearest(&live, request, signature) });
-        };
-        if !request.restriction.allows(request.permission, request.resource, request.now) {
-            return Err(DenyReason::LimitedByRestriction { granted_by: bound.record.id });
-        }
-        Ok(Allow {
-            binding: bound.record.id,
-            role: bound.record.role,
-            via: source.group_id(),
-            depth: bound.record.scope.depth(),
+    /// The allow that this is, if it allows what is asked.
+    fn grant(&self, held: &Held<'_>, request: &AccessRequest<'_>) -> Option<Allow> {
+        let clause = held.allowing()?;
+        let grants = clause.permissions().matches(request.permission)
+            && clause.is_at(request.resource)
+            && clause.holds(request.context, request.now) == Truth::True;
+        let record = &held.bound.record;
+        grants.then(|| Allow {
+            binding: record.id,
+            role: record.role,
+            via: held.source.group_id(),
+            statement: clause.reference(),
+            depth: record.scope.depth(),
             revision: self.revision,
         })
+    }
+}
+
+/// The reason that this is to deny, if it forbids what is asked, or might.
+fn denial(held: &Held<'_>, request: &AccessRequest<'_>) -> Option<DenyReason> {
+    let (binding, via) = (held.bound.record.id, held.source.group_id());
+    match held.said {
+        Said::Unreadable(policy) => Some(DenyReason::UnreadableRole { binding, via, policy }),
+        Said::Clause(clause) => {
+            let statement = clause.reference().filter(|_| clause.effect() == Effect::Deny)?;
+            let concerns = clause.permissions().matches(request.permission) && clause.is_at(request.resource);
+            let truth = if concerns { clause.holds(request.context, request.now) } else { Truth::False };
+            let is_certain = truth == Truth::True;
+            (truth != Truth::False).then_some(DenyReason::ExplicitDeny {
+                binding,
+                via,
+                statement,
+                is_certain,
+            })
+        }
     }
 }
 
@@ -104,13 +177,13 @@ impl<'a> Authorizer<'a> {
 fn nearest(live: &Live<'_>, request: &AccessRequest<'_>, signature: PermissionSignature) -> Option<NearMiss> {
     // What another tenant's groups and bindings give the subject has no bearing on this resource, and is not
     // looked at: nothing that tenant does shows here.
-    let sources = live.sources().filter(|source| source.reaches(request.resource));
-    let all = sources.flat_map(|source| source.bindings().iter().map(move |entry| (source, entry)));
+    let sources = live.sources().filter(|source| source.grants() && source.reaches(request.resource));
+    let all = sources.flat_map(|source| source.carried().bindings.iter().map(move |entry| (source, entry)));
     let near = all.filter(|(_, (_, bound))| reaches(&bound.record.scope, request.resource));
     let misses = near.take(MAX_NEAREST_CONSIDERED).filter_map(|(source, (role, bound))| {
-        let missing = source.only_lack(role, bound, request, signature)?;
+        let (missing, statement) = source.only_lack(role, bound, request, signature)?;
         let (binding, role) = (bound.record.id, bound.record.role);
-        Some(NearMiss { binding, role, via: source.group_id(), missing })
+        Some(NearMiss { binding, role, via: source.group_id(), statement, missing })
     });
     misses.min_by_key(|miss| miss.missing)
 }

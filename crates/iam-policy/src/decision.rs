@@ -1,7 +1,7 @@
 use core_types::{Scope, UnixTime};
 use state_store::Revision;
 
-use crate::holder::{BindingId, GroupId, RoleRef};
+use crate::holder::{BindingId, GroupId, PolicyId, RoleRef};
 
 /// The answer to an [`AccessRequest`](crate::AccessRequest), and why.
 ///
@@ -31,12 +31,14 @@ impl Decision {
 /// What allowed it. Nothing else makes one: it can be asked for as a proof that a decision was taken.
 ///
 /// Of several bindings that allow the same, the answer names one always the same way: the subject's own
-/// before those of its groups (in the order of their ids), the nearest scope first, then the lowest id.
+/// before those of its groups (in the order of their ids), the nearest scope first, then the lowest id, then
+/// the role's own patterns before its policies (in the order of their ids), then the first statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allow {
     pub(crate) binding: BindingId,
     pub(crate) role: RoleRef,
     pub(crate) via: Option<GroupId>,
+    pub(crate) statement: Option<StatementRef>,
     pub(crate) depth: usize,
     pub(crate) revision: Revision,
 }
@@ -48,7 +50,7 @@ impl Allow {
         self.binding
     }
 
-    /// The role it binds.
+    /// The role or policy it binds.
     #[must_use]
     pub const fn role(&self) -> RoleRef {
         self.role
@@ -58,6 +60,12 @@ impl Allow {
     #[must_use]
     pub const fn via(&self) -> Option<GroupId> {
         self.via
+    }
+
+    /// The statement, where a policy says it; `None` when it is one of the role's own patterns.
+    #[must_use]
+    pub const fn statement(&self) -> Option<StatementRef> {
+        self.statement
     }
 
     /// The scope of the binding, given the resource of the request: the ancestor of it, or itself, at the
@@ -79,6 +87,16 @@ impl Allow {
     }
 }
 
+/// A statement of a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub struct StatementRef {
+    /// The policy.
+    pub policy: PolicyId,
+    /// Which of its statements, counted from 0.
+    pub index: usize,
+}
+
 /// What stood against it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -89,7 +107,8 @@ pub struct Deny {
     pub revision: Revision,
 }
 
-/// Why something may not be done: the first of these that holds, in this order.
+/// Why something may not be done: the first of these that holds, in this order. Of several denials, the one
+/// that comes first in the order of [`Allow`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DenyReason {
@@ -106,10 +125,47 @@ pub enum DenyReason {
         /// When.
         at: UnixTime,
     },
+    /// A binding is unreadable; it may deny anything to its holder.
+    UnreadableBinding {
+        /// The binding.
+        binding: BindingId,
+        /// The group it is bound to; `None` when it is the subject's own.
+        via: Option<GroupId>,
+    },
+    /// What is bound here is unreadable; it may deny anything here.
+    UnreadableRole {
+        /// The binding.
+        binding: BindingId,
+        /// The group it is bound to; `None` when it is the subject's own.
+        via: Option<GroupId>,
+        /// The policy that comes with the role; `None` when what is bound is itself unreadable.
+        policy: Option<PolicyId>,
+    },
+    /// A statement denies it.
+    ExplicitDeny {
+        /// The binding of the policy, or of the role it comes with.
+        binding: BindingId,
+        /// The group it is bound to; `None` when it is the subject's own.
+        via: Option<GroupId>,
+        /// The statement.
+        statement: StatementRef,
+        /// Whether its conditions are known to hold; else one of them is unknown, and it applies all the same.
+        is_certain: bool,
+    },
     /// Nothing grants it.
     NoGrant {
         /// What comes nearest to granting it; `None` when nothing is near.
         nearest: Option<NearMiss>,
+    },
+    /// It is granted, and the subject's boundary is unreadable.
+    UnreadableBoundary {
+        /// What grants it to the subject.
+        granted_by: BindingId,
+    },
+    /// It is granted, and lies outside the subject's boundary.
+    LimitedByBoundary {
+        /// What grants it to the subject.
+        granted_by: BindingId,
     },
     /// The subject may, its credential may not.
     LimitedByRestriction {
@@ -128,6 +184,11 @@ impl DenyReason {
             Self::UnreadableSubject => "unreadable_subject",
             Self::Disabled => "disabled",
             Self::RestrictionExpired { .. } => "restriction_expired",
+            Self::UnreadableBinding { .. } => "unreadable_binding",
+            Self::UnreadableRole { .. } => "unreadable_role",
+            Self::ExplicitDeny { .. } => "explicit_deny",
+            Self::UnreadableBoundary { .. } => "unreadable_boundary",
+            Self::LimitedByBoundary { .. } => "limited_by_boundary",
             Self::NoGrant { .. } => "no_grant",
             Self::LimitedByRestriction { .. } => "limited_by_restriction",
         }
@@ -140,10 +201,13 @@ impl DenyReason {
 pub struct NearMiss {
     /// The binding.
     pub binding: BindingId,
-    /// The role it binds.
+    /// The role or policy it binds.
     pub role: RoleRef,
     /// The group it is bound to; `None` when it is the subject's own.
     pub via: Option<GroupId>,
+    /// The statement that would grant it; `None` when it is one of the role's own patterns, or nothing in
+    /// particular.
+    pub statement: Option<StatementRef>,
     /// What is otherwise.
     pub missing: Missing,
 }
@@ -152,11 +216,13 @@ pub struct NearMiss {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Missing {
+    /// A condition does not hold, or is unknown.
+    Condition,
     /// The binding has ended.
     Expired,
     /// The binding's scope lies out of reach of the subject's or the group's home.
     OutOfReach,
-    /// The role is deleted, unreadable, or at home elsewhere.
+    /// The role or policy is deleted, or at home elsewhere.
     Role,
     /// The binding holds elsewhere.
     Scope,

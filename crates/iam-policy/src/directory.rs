@@ -1,6 +1,7 @@
 //! All there is to decide by, indexed for decisions.
 
 mod apply;
+mod clause;
 mod index;
 mod live;
 mod signature;
@@ -9,22 +10,25 @@ mod table;
 
 use std::sync::Arc;
 
-use core_types::{Scope, Subject};
+use core_types::Subject;
 use rpds::{HashTrieMapSync, HashTrieSetSync};
 use state_store::{Key, Revision};
 
+pub(crate) use self::clause::{Clause, Said};
 use self::index::Signatures;
-pub(crate) use self::index::{Bound, Carried, GroupNode, Kept, RoleNode, RoleNumber, Slot, SubjectNode};
-pub(crate) use self::live::{Held, Live, reaches, share_tenant};
+pub(crate) use self::index::{
+    Bound, Carried, GroupNode, Kept, PolicyNode, RoleNode, RoleNumber, Slot, SubjectNode,
+};
+pub(crate) use self::live::{Held, Lifeless, Live, reaches, share_tenant};
 pub(crate) use self::signature::PermissionSignature;
 use self::slab::Slab;
 use self::table::Table;
 use crate::authorizer::Authorizer;
 use crate::builtin::BuiltInRole;
-use crate::holder::{BindingId, GroupId, Holder, RoleId, RoleRef};
-use crate::key::Stamped;
+use crate::holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};
+use crate::key::{NoPlace, Place, Stamped};
 use crate::pattern_set::PatternSet;
-use crate::record::{BindingRecord, GroupRecord, RoleRecord, SubjectRecord};
+use crate::record::{BindingRecord, BoundaryRecord, GroupRecord, PolicyRecord, RoleRecord, SubjectRecord};
 
 /// Subjects, groups, roles and bindings of one instant; a [`View`](state_store::View) for a replica of the
 /// prefix [`PREFIX`](crate::PREFIX).
@@ -36,11 +40,13 @@ pub struct Directory {
     pub(crate) subjects: Table<Subject, SubjectNode>,
     pub(crate) groups: Slab<GroupId, GroupNode>,
     pub(crate) roles: Slab<RoleId, RoleNode>,
-    pub(crate) bindings: HashTrieMapSync<BindingId, Arc<Bound>>,
+    pub(crate) policies: Slab<PolicyId, PolicyNode>,
+    pub(crate) bindings: HashTrieMapSync<BindingId, Arc<[Arc<Bound>]>>,
     built_in: Arc<[(BuiltInRole, PatternSet, Signatures)]>,
     // Keys of families that this version does not know.
     unknown: HashTrieSetSync<Key>,
     pub(crate) started: bool,
+    forbidding: Option<Revision>,
 }
 
 impl Directory {
@@ -51,10 +57,12 @@ impl Directory {
             subjects: Table::new(),
             groups: Slab::new(),
             roles: Slab::new(),
+            policies: Slab::new(),
             bindings: HashTrieMapSync::new_sync(),
             built_in: BuiltInRole::ALL.iter().map(|role| built_in(*role)).collect(),
             unknown: HashTrieSetSync::new_sync(),
             started: false,
+            forbidding: None,
         }
     }
 
@@ -88,10 +96,22 @@ impl Directory {
         self.roles.get(&id)?.record.present()
     }
 
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self, id: PolicyId) -> Option<&PolicyRecord> {
+        self.policies.get(&id)?.record.present()
+    }
+
+    /// The boundary of the subject; `None` when it has none, or it is unreadable.
+    #[must_use]
+    pub fn boundary(&self, subject: Subject) -> Option<&BoundaryRecord> {
+        self.subjects.get(&subject)?.boundary.present()
+    }
+
     /// The binding.
     #[must_use]
     pub fn binding(&self, id: BindingId) -> Option<&BindingRecord> {
-        self.bindings.get(&id).map(|bound| &bound.record)
+        self.bound(id).map(|bound| &bound.record)
     }
 
     /// All subjects, in no order.
@@ -109,9 +129,14 @@ impl Directory {
         self.roles.values().filter_map(|node| node.record.present())
     }
 
+    /// All policies, in no order.
+    pub fn policies(&self) -> impl Iterator<Item = &PolicyRecord> {
+        self.policies.values().filter_map(|node| node.record.present())
+    }
+
     /// All bindings, in no order.
     pub fn bindings(&self) -> impl Iterator<Item = &BindingRecord> {
-        self.bindings.values().map(|bound| &bound.record)
+        self.bindings.values().flat_map(|same| same.iter().map(|bound| &bound.record))
     }
 
     /// The bindings of the holder, not those a subject has through groups; by scope, the last in the order of
@@ -136,36 +161,74 @@ impl Directory {
         node.flat_map(|node| node.groups.iter()).filter_map(|membership| self.group(membership.group))
     }
 
-    /// What the role permits; `None` when it does not exist or is unreadable.
+    /// The patterns of the role, without the policies that come with it; `None` when it does not exist or is
+    /// unreadable, and of a policy.
     #[must_use]
     pub fn permissions(&self, role: RoleRef) -> Option<&PatternSet> {
         match role {
             RoleRef::Custom(id) => self.role(id).map(|role| &role.permissions),
             RoleRef::BuiltIn(role) => self.built_in(role),
+            RoleRef::Policy(_) => None,
         }
     }
 
-    /// What the role permits where it is bound at `scope`; `None` also when its home is elsewhere.
-    pub(crate) fn permissions_at(&self, role: RoleNumber, scope: &Scope) -> Option<&PatternSet> {
+    pub(crate) fn bound(&self, id: BindingId) -> Option<&Bound> {
+        self.bindings.get(&id)?.first().map(AsRef::as_ref)
+    }
+
+    /// Where the role or policy is found without a search; `None` when nothing is known of it.
+    pub(crate) fn number(&self, role: RoleRef) -> Option<RoleNumber> {
         match role {
-            RoleNumber::Custom(number) => {
-                let role = self.roles.at(number)?.record.present()?;
-                role.home.contains(scope).then_some(&role.permissions)
-            }
-            RoleNumber::BuiltIn(role) => self.built_in(role),
+            RoleRef::BuiltIn(role) => Some(RoleNumber::BuiltIn(role)),
+            RoleRef::Custom(role) => self.roles.number(&role).map(RoleNumber::Custom),
+            RoleRef::Policy(policy) => self.policies.number(&policy).map(RoleNumber::Policy),
         }
     }
 
-    /// Whether the role may permit it: no when it certainly does not.
-    #[inline]
-    pub(crate) fn may_permit(&self, role: RoleNumber, permission: PermissionSignature) -> bool {
-        let signatures = match role {
-            RoleNumber::Custom(number) => self.roles.at(number).map(|node| &node.signatures),
-            RoleNumber::BuiltIn(name) => {
-                self.built_in.iter().find(|(role, ..)| *role == name).map(|(.., signatures)| signatures)
+    /// Whether nobody could read what stands under this key.
+    pub(crate) fn is_unreadable(&self, key: &Key) -> bool {
+        let subject = |id| self.subjects.get(&id);
+        match Place::of(key) {
+            Ok(Place::Subject(id)) => subject(id).is_some_and(|node| node.record.is_unreadable()),
+            Ok(Place::Boundary(id)) => subject(id).is_some_and(|node| node.boundary.is_unreadable()),
+            Ok(Place::Group(id)) => self.groups.get(&id).is_some_and(|node| node.record.is_unreadable()),
+            Ok(Place::Role(id)) => self.roles.get(&id).is_some_and(|node| node.record.is_unreadable()),
+            Ok(Place::Policy(id)) => self.policies.get(&id).is_some_and(|node| node.record.is_unreadable()),
+            Ok(Place::Member(group, id)) => subject(id)
+                .and_then(|node| node.membership(group))
+                .is_some_and(|membership| membership.joined.is_none()),
+            Ok(Place::Binding(holder, id)) => {
+                let carried = match holder {
+                    Holder::Subject(id) => subject(id).map(|node| &node.carried),
+                    Holder::Group(id) => self.groups.get(&id).map(|node| &node.carried),
+                };
+                carried.is_some_and(|carried| carried.unreadable.contains(&id))
             }
+            Ok(Place::Stamp(_) | Place::Started) => false,
+            Err(NoPlace::Nameless) => true,
+            Err(NoPlace::Unknown) => self.unknown.contains(key),
+        }
+    }
+
+    /// Whether the role or policy may say something of this permission: no when it certainly does not.
+    #[inline]
+    pub(crate) fn may_concern(&self, role: RoleNumber, permission: PermissionSignature) -> bool {
+        let policy_may = |number| {
+            let node: Option<&PolicyNode> = self.policies.at(number);
+            node.is_some_and(|node| node.record.is_unreadable() || node.signatures.may_match(permission))
         };
-        signatures.is_some_and(|signatures| signatures.may_match(permission))
+        match role {
+            RoleNumber::Custom(number) => self.roles.at(number).is_some_and(|node| {
+                node.signatures.may_match(permission)
+                    || node.record.is_unreadable()
+                    || node.policies.iter().any(|(_, policy)| policy_may(*policy))
+            }),
+            RoleNumber::BuiltIn(name) => {
+                let built_in = self.built_in.iter().find(|(role, ..)| *role == name);
+                built_in.is_some_and(|(.., signatures)| signatures.may_match(permission))
+            }
+            RoleNumber::Policy(number) => policy_may(number),
+        }
     }
 
     fn built_in(&self, name: BuiltInRole) -> Option<&PatternSet> {
@@ -183,6 +246,8 @@ impl Directory {
             Stamped::Holder(Holder::Group(group)) => self.groups.get(&group)?.carried.stamp,
             Stamped::Role(role) => self.roles.get(&role)?.stamp,
             Stamped::Members(group) => self.groups.get(&group)?.joined,
+            Stamped::Policy(policy) => self.policies.get(&policy)?.stamp,
+            Stamped::Forbidding => self.forbidding,
         }
     }
 }
@@ -195,6 +260,6 @@ impl Default for Directory {
 
 fn built_in(role: BuiltInRole) -> (BuiltInRole, PatternSet, Signatures) {
     let patterns = role.patterns();
-    let signatures = Signatures::of(&patterns);
+    let signatures = Signatures::of([&patterns]);
     (role, patterns, signatures)
 }

@@ -2,7 +2,7 @@ use core_types::{Grant, RandomError, Subject};
 use state_store::{BatchError, LimitError, RecordError};
 use thiserror::Error;
 
-use crate::holder::{BindingId, GroupId, RoleId};
+use crate::holder::{BindingId, GroupId, PolicyId, RoleId};
 
 /// Why a text is no name. The remote side may be shown the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -32,6 +32,40 @@ pub enum NameError {
 pub struct PatternSetError {
     /// The bound.
     pub limit: usize,
+}
+
+/// Why something is not part of a context. Refuse the request that brought it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ContextError {
+    /// Longer than [`MAX_TEXT_BYTES`](crate::context::MAX_TEXT_BYTES).
+    #[error("a text longer than {limit} bytes")]
+    TextTooLong {
+        /// The bound, in bytes.
+        limit: usize,
+    },
+    /// A bound of [`context`](crate::context).
+    #[error("more than {limit} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The bound.
+        limit: usize,
+    },
+}
+
+/// Why something is no policy. Refuse the request that brought it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// A bound of [`policy`](crate::policy) or [`condition`](crate::condition).
+    #[error("more than {limit} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The bound.
+        limit: usize,
+    },
 }
 
 /// Why the grants of a subject are not listed.
@@ -77,6 +111,9 @@ pub enum WriteError {
     /// There is no such role.
     #[error("there is no role {0}")]
     UnknownRole(RoleId),
+    /// There is no such policy.
+    #[error("there is no policy {0}")]
+    UnknownPolicy(PolicyId),
     /// There is no such binding.
     #[error("there is no binding {0}")]
     UnknownBinding(BindingId),

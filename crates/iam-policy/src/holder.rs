@@ -10,7 +10,9 @@ core_types::id_kind! {
     pub Group = "grp";
     /// A role of the embedder's own.
     pub Role = "rol";
-    /// A binding of a role to a holder at a scope.
+    /// A policy: a document of statements that allow or deny.
+    pub Policy = "pol";
+    /// A binding of a role or a policy to a holder at a scope.
     pub Binding = "bnd";
 }
 
@@ -18,6 +20,8 @@ core_types::id_kind! {
 pub type GroupId = Id<Group>;
 /// The id of a role of the embedder's own.
 pub type RoleId = Id<Role>;
+/// The id of a policy.
+pub type PolicyId = Id<Policy>;
 /// The id of a binding.
 pub type BindingId = Id<Binding>;
 
@@ -66,9 +70,9 @@ impl fmt::Display for Holder {
     }
 }
 
-/// A role: one that is built in, or one of the embedder's own.
+/// What is bound: a role that is built in, one of the embedder's own, or a policy.
 ///
-/// The text form is the name of the one (`compute-full`), the id of the other (`rol_…`).
+/// The text form is the name of the first (`compute-full`), the id of the others (`rol_…`, `pol_…`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum RoleRef {
@@ -76,6 +80,8 @@ pub enum RoleRef {
     BuiltIn(BuiltInRole),
     /// Stored in the directory.
     Custom(RoleId),
+    /// A policy, bound by itself.
+    Policy(PolicyId),
 }
 
 impl From<BuiltInRole> for RoleRef {
@@ -90,12 +96,20 @@ impl From<RoleId> for RoleRef {
     }
 }
 
+impl From<PolicyId> for RoleRef {
+    fn from(policy: PolicyId) -> Self {
+        Self::Policy(policy)
+    }
+}
+
 impl FromStr for RoleRef {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         if has_prefix::<Role>(text) {
             text.parse().map(Self::Custom)
+        } else if has_prefix::<Policy>(text) {
+            text.parse().map(Self::Policy)
         } else {
             text.parse().map(Self::BuiltIn)
         }
@@ -107,6 +121,7 @@ impl fmt::Display for RoleRef {
         match self {
             Self::BuiltIn(role) => role.fmt(f),
             Self::Custom(role) => role.fmt(f),
+            Self::Policy(policy) => policy.fmt(f),
         }
     }
 }

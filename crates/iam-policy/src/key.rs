@@ -1,7 +1,9 @@
+use core::str::FromStr;
+
 use core_types::Subject;
 use state_store::{Key, LimitError};
 
-use crate::holder::{BindingId, GroupId, Holder, RoleId};
+use crate::holder::{BindingId, GroupId, Holder, PolicyId, RoleId};
 
 /// What the keys of this crate begin with; a replica of the directory watches it.
 pub const PREFIX: &str = "iam-policy/";
@@ -12,8 +14,10 @@ pub(crate) enum Place {
     Subject(Subject),
     Group(GroupId),
     Role(RoleId),
+    Policy(PolicyId),
+    Boundary(Subject),
     Member(GroupId, Subject),
-    Binding(BindingId),
+    Binding(Holder, BindingId),
     Stamp(Stamped),
     Started,
 }
@@ -23,6 +27,9 @@ pub(crate) enum Place {
 pub(crate) enum Stamped {
     Holder(Holder),
     Role(RoleId),
+    Policy(PolicyId),
+    /// That something comes to be forbidden to someone.
+    Forbidding,
     /// A group's coming to have more members, rather than to carry more.
     Members(GroupId),
 }
@@ -30,7 +37,7 @@ pub(crate) enum Stamped {
 /// Why a key is none of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoPlace {
-    /// The family is known and only ever grants; the rest of the key is no id.
+    /// The family is known; the rest of the key is no id, so that nothing can be about anyone here.
     Nameless,
     /// A family this version does not know.
     Unknown,
@@ -43,9 +50,13 @@ impl Place {
             Self::Group(id) => Key::new(format!("{PREFIX}group/{id}")),
             Self::Role(id) => Key::new(format!("{PREFIX}role/{id}")),
             Self::Member(group, subject) => Key::new(format!("{PREFIX}member/{group}/{subject}")),
-            Self::Binding(id) => Key::new(format!("{PREFIX}binding/{id}")),
+            Self::Policy(id) => Key::new(format!("{PREFIX}policy/{id}")),
+            Self::Boundary(id) => Key::new(format!("{PREFIX}boundary/{id}")),
+            Self::Binding(holder, id) => Key::new(format!("{PREFIX}binding/{holder}/{id}")),
             Self::Stamp(Stamped::Holder(id)) => Key::new(format!("{PREFIX}stamp/{id}")),
             Self::Stamp(Stamped::Role(id)) => Key::new(format!("{PREFIX}stamp/{id}")),
+            Self::Stamp(Stamped::Policy(id)) => Key::new(format!("{PREFIX}stamp/{id}")),
+            Self::Stamp(Stamped::Forbidding) => Key::new(format!("{PREFIX}forbidding")),
             Self::Stamp(Stamped::Members(id)) => Key::new(format!("{PREFIX}joined/{id}")),
             Self::Started => Key::new(format!("{PREFIX}started")),
         }
@@ -56,22 +67,32 @@ impl Place {
         if text == "started" {
             return Ok(Self::Started);
         }
+        if text == "forbidding" {
+            return Ok(Self::Stamp(Stamped::Forbidding));
+        }
         let (family, id) = text.split_once('/').ok_or(NoPlace::Unknown)?;
         let place = match family {
             "subject" => id.parse().ok().map(Self::Subject),
             "group" => id.parse().ok().map(Self::Group),
             "role" => id.parse().ok().map(Self::Role),
-            "member" => id
-                .split_once('/')
-                .and_then(|(group, subject)| Some(Self::Member(group.parse().ok()?, subject.parse().ok()?))),
-            "binding" => id.parse().ok().map(Self::Binding),
+            "policy" => id.parse().ok().map(Self::Policy),
+            "boundary" => id.parse().ok().map(Self::Boundary),
+            "member" => pair(id).map(|(group, subject)| Self::Member(group, subject)),
+            "binding" => pair(id).map(|(holder, binding)| Self::Binding(holder, binding)),
             "stamp" => {
                 let holder = id.parse().ok().map(Stamped::Holder);
-                holder.or_else(|| id.parse().ok().map(Stamped::Role)).map(Self::Stamp)
+                let role = || id.parse().ok().map(Stamped::Role);
+                let policy = || id.parse().ok().map(Stamped::Policy);
+                holder.or_else(role).or_else(policy).map(Self::Stamp)
             }
             "joined" => id.parse().ok().map(Stamped::Members).map(Self::Stamp),
             _ => return Err(NoPlace::Unknown),
         };
         place.ok_or(NoPlace::Nameless)
     }
+}
+
+fn pair<A: FromStr, B: FromStr>(text: &str) -> Option<(A, B)> {
+    let (first, second) = text.split_once('/')?;
+    Some((first.parse().ok()?, second.parse().ok()?))
 }

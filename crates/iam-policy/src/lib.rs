@@ -2,6 +2,8 @@
 
 mod authorizer;
 mod builtin;
+pub mod condition;
+pub mod context;
 mod decision;
 mod directory;
 mod error;
@@ -10,6 +12,7 @@ mod key;
 mod name;
 mod pattern_set;
 pub mod plan;
+pub mod policy;
 pub mod record;
 mod request;
 #[cfg(feature = "testing")]
@@ -18,12 +21,15 @@ mod text;
 
 pub use authorizer::{Authorizer, MAX_EFFECTIVE_GRANTS, MAX_NEAREST_CONSIDERED};
 pub use builtin::BuiltInRole;
-pub use decision::{Allow, Decision, Deny, DenyReason, Missing, NearMiss};
+pub use condition::{Condition, Truth};
+pub use context::{AttributeName, AttributeValue, Context};
+pub use decision::{Allow, Decision, Deny, DenyReason, Missing, NearMiss, StatementRef};
 pub use directory::Directory;
-pub use error::{GrantsError, NameError, PatternSetError, WriteError};
-pub use holder::{BindingId, GroupId, Holder, RoleId, RoleRef};
+pub use error::{ContextError, GrantsError, NameError, PatternSetError, PolicyError, WriteError};
+pub use holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};
 pub use key::PREFIX;
 pub use name::{MAX_NAME_BYTES, Name};
 pub use pattern_set::{MAX_PATTERNS, PatternSet};
 pub use plan::{Grantor, Planned, Planner};
+pub use policy::{Effect, PolicyDocument, Statement};
 pub use request::AccessRequest;

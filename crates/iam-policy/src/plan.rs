@@ -12,9 +12,12 @@
 
 mod accounts;
 mod bindings;
+mod boundaries;
 mod draft;
 mod groups;
 mod guard;
+mod policies;
+mod repair;
 mod roles;
 
 use core_types::{Principal, Restriction, UnixTime};
@@ -25,6 +28,9 @@ use crate::directory::Directory;
 
 /// The most bindings of one subject or group.
 pub const MAX_BINDINGS_PER_HOLDER: usize = 1024;
+
+/// The most policies that come with one role.
+pub const MAX_POLICIES_PER_ROLE: usize = 16;
 
 /// The most groups of one subject.
 pub const MAX_GROUPS_PER_SUBJECT: usize = 64;

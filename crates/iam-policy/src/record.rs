@@ -7,26 +7,35 @@
 //! | `subject/SUBJECT` | [`SubjectRecord`] |
 //! | `group/grp_…` | [`GroupRecord`] |
 //! | `role/rol_…` | [`RoleRecord`] |
+//! | `policy/pol_…` | [`PolicyRecord`] |
+//! | `boundary/SUBJECT` | [`BoundaryRecord`] |
 //! | `member/grp_…/SUBJECT` | [`MembershipRecord`] |
-//! | `binding/bnd_…` | [`BindingRecord`] |
-//! | `stamp/ID` | written anew whenever more is bound to the subject or group of this id, the subject joins a group, or the role is bound: a plan that depends on there being no more than it saw expects the stamp it saw. Only its revision matters |
+//! | `binding/HOLDER/bnd_…`, the holder a `SUBJECT` or `grp_…` | [`BindingRecord`] |
+//! | `stamp/ID` | written anew whenever more is bound to the subject or group of this id, the subject joins a group, the role is bound, or the policy is bound or attached: a plan that depends on there being no more than it saw expects the stamp it saw. Only its revision matters |
 //! | `joined/grp_…` | likewise, whenever the group comes to have more members |
+//! | `forbidding` | likewise, whenever something comes to be forbidden to anyone |
 //! | `started` | written once, with the first administrator |
 //!
 //! A record repeats the ids in its key; one that stands under another key is unreadable. Every record is
 //! JSON in the envelope of [`state_store::record`]; unknown fields and versions are refused.
 //!
 //! # What an unreadable record means
-//! A subject is as if disabled; a group, a role, a membership or a binding grants nothing. A key of no known
-//! family may hold what a later version denies by: while there is one, every decision is to deny.
+//! Whatever the worst thing is that it could have said. A subject is as if disabled. A boundary allows nothing.
+//! A binding may have denied anything to its holder: it denies everything to it, or to all its members. A role
+//! or a policy may have denied anything where it is bound: there it denies everything. Of a membership and of
+//! a group what is denied counts, and what is allowed does not. A key of no known family may hold what a later
+//! version denies by: while there is one, every decision is to deny.
 
-use core_types::{Limit, Scope, Subject, UnixTime};
+use std::collections::BTreeSet;
+
+use core_types::{Limit, Restriction, Scope, Subject, UnixTime};
 use serde::{Deserialize, Serialize};
 use state_store::Record;
 
-use crate::holder::{BindingId, GroupId, Holder, RoleId, RoleRef};
+use crate::holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};
 use crate::name::Name;
 use crate::pattern_set::PatternSet;
+use crate::policy::PolicyDocument;
 
 /// Someone or something that can hold rights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +90,34 @@ pub struct RoleRecord {
     pub home: Scope,
     /// What it permits.
     pub permissions: PatternSet,
+    /// The policies that come with it.
+    pub policies: BTreeSet<PolicyId>,
+}
+
+/// A policy: statements that allow or deny.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PolicyRecord {
+    /// Which.
+    pub id: PolicyId,
+    /// The label.
+    pub name: Name,
+    /// Where it is administered; it says nothing about what is outside.
+    pub home: Scope,
+    /// What it says.
+    pub document: PolicyDocument,
+}
+
+/// The most a subject may do, whatever it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct BoundaryRecord {
+    /// Whose.
+    pub subject: Subject,
+    /// What it may do at most.
+    pub limit: Restriction,
 }
 
 /// A subject's membership of a group.
@@ -94,7 +131,7 @@ pub struct MembershipRecord {
     pub subject: Subject,
 }
 
-/// A role, given to a holder, at a scope and below.
+/// A role or a policy, given to a holder, at a scope and below.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -138,6 +175,16 @@ impl Record for GroupRecord {
 
 impl Record for RoleRecord {
     const KIND: &'static str = "iam-policy/role";
+    const VERSION: u32 = 1;
+}
+
+impl Record for PolicyRecord {
+    const KIND: &'static str = "iam-policy/policy";
+    const VERSION: u32 = 1;
+}
+
+impl Record for BoundaryRecord {
+    const KIND: &'static str = "iam-policy/boundary";
     const VERSION: u32 = 1;
 }
 

@@ -1,5 +1,9 @@
 use core_types::{Permission, Principal, Restriction, Scope, UnixTime};
 
+use crate::context::Context;
+
+static NOTHING_KNOWN: Context = Context::new();
+
 /// A question: may this principal, by a credential with this restriction, do this, there, now?
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
@@ -15,6 +19,8 @@ pub struct AccessRequest<'a> {
     pub resource: &'a Scope,
     /// When.
     pub now: UnixTime,
+    /// What else is known, for conditions; nothing, unless it is said.
+    pub context: &'a Context,
 }
 
 impl<'a> AccessRequest<'a> {
@@ -27,6 +33,13 @@ impl<'a> AccessRequest<'a> {
         resource: &'a Scope,
         now: UnixTime,
     ) -> Self {
-        Self { principal, restriction, permission, resource, now }
+        Self { principal, restriction, permission, resource, now, context: &NOTHING_KNOWN }
+    }
+
+    /// The same question, with this known.
+    #[must_use]
+    pub const fn with_context(mut self, context: &'a Context) -> Self {
+        self.context = context;
+        self
     }
 }

@@ -7,34 +7,47 @@ use state_store::{Key, Record, RecordError, Revision, Value, View, record};
 
 use super::index::{Bound, Carried, Kept, Membership, RoleNumber, Signatures, Slot};
 use super::{Directory, RoleNode, SubjectNode};
-use crate::holder::{BindingId, GroupId, Holder, RoleId, RoleRef};
+use crate::holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};
 use crate::key::{NoPlace, Place, Stamped};
-use crate::record::{BindingRecord, GroupRecord, MembershipRecord, RoleRecord, SubjectRecord};
+use crate::policy::Statement;
+use crate::record::{
+    BindingRecord, BoundaryRecord, GroupRecord, MembershipRecord, PolicyRecord, RoleRecord, SubjectRecord,
+};
 
 impl View for Directory {
     fn put(&mut self, key: &Key, value: &Value, revision: Revision) -> Result<(), RecordError> {
         match Place::of(key) {
             Ok(Place::Subject(id)) => {
-                let kept = read::<SubjectRecord>(value, revision, |record| record.id == id)?;
-                self.edit_subject(id, |node| node.record = Slot::Present(Arc::new(kept)));
+                let slot = read::<SubjectRecord>(value, revision, |record| record.id == id)?;
+                self.edit_subject(id, |node| node.record = slot);
+            }
+            Ok(Place::Boundary(id)) => {
+                let slot = read::<BoundaryRecord>(value, revision, |record| record.subject == id)?;
+                self.edit_subject(id, |node| node.boundary = slot);
             }
             Ok(Place::Group(id)) => {
-                let kept = read::<GroupRecord>(value, revision, |record| record.id == id)?;
-                self.set_group(id, Slot::Present(Arc::new(kept)));
+                let slot = read::<GroupRecord>(value, revision, |record| record.id == id)?;
+                self.set_group(id, slot);
             }
             Ok(Place::Role(id)) => {
-                let kept = read::<RoleRecord>(value, revision, |record| record.id == id)?;
-                self.set_role(id, Slot::Present(Arc::new(kept)));
+                let slot = read::<RoleRecord>(value, revision, |record| record.id == id)?;
+                self.set_role(id, slot);
+            }
+            Ok(Place::Policy(id)) => {
+                let slot = read::<PolicyRecord>(value, revision, |record| record.id == id)?;
+                self.set_policy(id, slot);
             }
             Ok(Place::Member(group, subject)) => {
                 let fits = |record: &MembershipRecord| record.group == group && record.subject == subject;
                 read(value, revision, fits)?;
-                self.join(group, subject, revision);
+                self.join(group, subject, Some(revision));
             }
-            Ok(Place::Binding(id)) => {
-                let kept = read::<BindingRecord>(value, revision, |record| record.id == id)?;
-                self.unbind(id);
-                self.bind(Arc::new(kept));
+            Ok(Place::Binding(holder, id)) => {
+                let fits = |record: &BindingRecord| record.id == id && record.holder == holder;
+                if let Slot::Present(bound) = read::<BindingRecord>(value, revision, fits)? {
+                    self.unbind(holder, id);
+                    self.bind(bound);
+                }
             }
             Ok(Place::Stamp(of)) => self.set_stamp(of, Some(revision)),
             Ok(Place::Started) => self.started = true,
@@ -51,10 +64,12 @@ impl View for Directory {
     fn delete(&mut self, key: &Key) {
         match Place::of(key) {
             Ok(Place::Subject(id)) => self.edit_subject(id, |node| node.record = Slot::Absent),
+            Ok(Place::Boundary(id)) => self.edit_subject(id, |node| node.boundary = Slot::Absent),
             Ok(Place::Group(id)) => self.set_group(id, Slot::Absent),
             Ok(Place::Role(id)) => self.set_role(id, Slot::Absent),
+            Ok(Place::Policy(id)) => self.set_policy(id, Slot::Absent),
             Ok(Place::Member(group, subject)) => self.leave(group, subject),
-            Ok(Place::Binding(id)) => self.unbind(id),
+            Ok(Place::Binding(holder, id)) => self.unbind(holder, id),
             Ok(Place::Stamp(of)) => self.set_stamp(of, None),
             Ok(Place::Started) => self.started = false,
             Err(NoPlace::Nameless) => {}
@@ -67,10 +82,15 @@ impl View for Directory {
     fn poison(&mut self, key: &Key) {
         match Place::of(key) {
             Ok(Place::Subject(id)) => self.edit_subject(id, |node| node.record = Slot::Unreadable),
+            Ok(Place::Boundary(id)) => self.edit_subject(id, |node| node.boundary = Slot::Unreadable),
             Ok(Place::Group(id)) => self.set_group(id, Slot::Unreadable),
             Ok(Place::Role(id)) => self.set_role(id, Slot::Unreadable),
-            // These only ever grant, so without them less is granted.
-            Ok(Place::Member(..) | Place::Binding(_)) => self.delete(key),
+            Ok(Place::Policy(id)) => self.set_policy(id, Slot::Unreadable),
+            Ok(Place::Member(group, subject)) => self.join(group, subject, None),
+            Ok(Place::Binding(holder, id)) => {
+                self.unbind(holder, id);
+                self.edit_carried(holder, |carried| carried.set_unreadable(id, true));
+            }
             // `put` accepts every value of these.
             Ok(Place::Stamp(_) | Place::Started) | Err(NoPlace::Nameless) => {}
             Err(NoPlace::Unknown) => self.unknown.insert_mut(key.clone()),
@@ -79,11 +99,11 @@ impl View for Directory {
 }
 
 impl Directory {
-    fn join(&mut self, group: GroupId, subject: Subject, joined: Revision) {
+    fn join(&mut self, group: GroupId, subject: Subject, joined: Option<Revision>) {
         let is_new = self.subjects.get(&subject).is_none_or(|node| node.membership(group).is_none());
         let more = usize::from(is_new);
         let number = self.groups.edit(group, |node| node.members = node.members.saturating_add(more));
-        // Without a number the group could not be found: it grants nothing then.
+        // There are fewer groups than numbers, or there would be no memory left.
         if let Some(number) = number {
             self.edit_subject(subject, |node| node.join(Membership { group, number, joined }));
         }
@@ -103,22 +123,39 @@ impl Directory {
                 let more = |node: &mut RoleNode| node.bindings = node.bindings.saturating_add(1);
                 self.roles.edit(role, more).map(RoleNumber::Custom)
             }
+            RoleRef::Policy(policy) => self.use_policy(policy).map(RoleNumber::Policy),
         };
         if let Some(number) = number {
-            self.edit_carried(bound.record.holder, |carried| {
-                carried.bindings.insert(number, Arc::clone(&bound))
-            });
-            self.bindings.insert_mut(bound.record.id, bound);
+            let (holder, id) = (bound.record.holder, bound.record.id);
+            self.edit_carried(holder, |carried| carried.bindings.insert(number, Arc::clone(&bound)));
+            // One, unless ids were made by hand.
+            let others = self.bindings.get(&id).into_iter().flat_map(|same| same.iter().cloned());
+            let mut same: Vec<Arc<Bound>> = others.chain([bound]).collect();
+            same.sort_unstable_by_key(|bound| bound.record.holder);
+            self.bindings.insert_mut(id, same.into());
         }
     }
 
-    fn unbind(&mut self, id: BindingId) {
-        let Some(bound) = self.bindings.get(&id).cloned() else { return };
-        self.edit_carried(bound.record.holder, |carried| carried.bindings.remove(id));
-        if let RoleRef::Custom(role) = bound.record.role {
-            self.roles.edit(role, |node| node.bindings = node.bindings.saturating_sub(1));
+    /// Forgets the binding, readable or not.
+    fn unbind(&mut self, holder: Holder, id: BindingId) {
+        self.edit_carried(holder, |carried| carried.set_unreadable(id, false));
+        let same = self.bindings.get(&id).cloned().unwrap_or_default();
+        let Some(bound) = same.iter().find(|bound| bound.record.holder == holder) else { return };
+        self.edit_carried(holder, |carried| carried.bindings.remove(id));
+        match bound.record.role {
+            RoleRef::BuiltIn(_) => {}
+            RoleRef::Custom(role) => {
+                self.roles.edit(role, |node| node.bindings = node.bindings.saturating_sub(1));
+            }
+            RoleRef::Policy(policy) => self.release_policy(policy),
         }
-        self.bindings.remove_mut(&id);
+        let rest: Arc<[Arc<Bound>]> =
+            same.iter().filter(|bound| bound.record.holder != holder).cloned().collect();
+        if rest.is_empty() {
+            self.bindings.remove_mut(&id);
+        } else {
+            self.bindings.insert_mut(id, rest);
+        }
     }
 
     fn set_stamp(&mut self, of: Stamped, revision: Option<Revision>) {
@@ -127,9 +164,13 @@ impl Directory {
             Stamped::Role(role) => {
                 self.roles.edit(role, |node| node.stamp = revision);
             }
+            Stamped::Policy(policy) => {
+                self.policies.edit(policy, |node| node.stamp = revision);
+            }
             Stamped::Members(group) => {
                 self.groups.edit(group, |node| node.joined = revision);
             }
+            Stamped::Forbidding => self.forbidding = revision,
         }
     }
 
@@ -138,8 +179,32 @@ impl Directory {
     }
 
     fn set_role(&mut self, id: RoleId, record: Slot<RoleRecord>) {
-        let signatures = record.present().map(|role| Signatures::of(&role.permissions)).unwrap_or_default();
-        self.roles.edit(id, |node| (node.record, node.signatures) = (record, signatures));
+        let role = record.present();
+        let signatures = Signatures::of(role.map(|role| &role.permissions));
+        let wanted = role.into_iter().flat_map(|role| role.policies.iter().copied());
+        let policies = wanted.filter_map(|policy| Some((policy, self.use_policy(policy)?))).collect();
+        let mut former = Arc::default();
+        self.roles.edit(id, |node| {
+            former = core::mem::replace(&mut node.policies, policies);
+            (node.record, node.signatures) = (record, signatures);
+        });
+        for (policy, _) in former.iter() {
+            self.release_policy(*policy);
+        }
+    }
+
+    fn set_policy(&mut self, id: PolicyId, record: Slot<PolicyRecord>) {
+        let statements = record.present().into_iter().flat_map(|policy| policy.document.statements());
+        let signatures = Signatures::of(statements.map(Statement::permissions));
+        self.policies.edit(id, |node| (node.record, node.signatures) = (record, signatures));
+    }
+
+    fn use_policy(&mut self, policy: PolicyId) -> Option<u32> {
+        self.policies.edit(policy, |node| node.uses = node.uses.saturating_add(1))
+    }
+
+    fn release_policy(&mut self, policy: PolicyId) {
+        self.policies.edit(policy, |node| node.uses = node.uses.saturating_sub(1));
     }
 
     fn edit_carried(&mut self, holder: Holder, change: impl FnOnce(&mut Carried)) {
@@ -160,10 +225,10 @@ fn read<R: Record>(
     value: &Value,
     revision: Revision,
     fits_key: impl FnOnce(&R) -> bool,
-) -> Result<Kept<R>, RecordError> {
+) -> Result<Slot<R>, RecordError> {
     let record: R = record::decode(value)?;
     if fits_key(&record) {
-        Ok(Kept { record, revision })
+        Ok(Slot::Present(Arc::new(Kept { record, revision })))
     } else {
         Err(RecordError::Inconsistent { kind: R::KIND, what: "it stands under another record's key" })
     }

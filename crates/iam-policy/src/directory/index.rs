@@ -7,9 +7,9 @@ use state_store::Revision;
 use super::signature::{PatternSignature, PermissionSignature, ScopeSignature};
 use super::slab::Node;
 use crate::builtin::BuiltInRole;
-use crate::holder::{BindingId, GroupId};
+use crate::holder::{BindingId, GroupId, PolicyId};
 use crate::pattern_set::PatternSet;
-use crate::record::{BindingRecord, GroupRecord, RoleRecord, SubjectRecord};
+use crate::record::{BindingRecord, BoundaryRecord, GroupRecord, PolicyRecord, RoleRecord, SubjectRecord};
 
 /// A record, and the commit that wrote it.
 #[derive(Debug)]
@@ -41,6 +41,10 @@ impl<T> Slot<T> {
         }
     }
 
+    pub(crate) const fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unreadable)
+    }
+
     const fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
@@ -60,12 +64,23 @@ impl<T> Clone for Slot<T> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Carried {
     pub(crate) bindings: Bindings,
+    /// Bindings of which nobody knows what they say, by id.
+    pub(crate) unreadable: Arc<[BindingId]>,
     pub(crate) stamp: Option<Revision>,
 }
 
 impl Carried {
     fn is_empty(&self) -> bool {
-        self.bindings.is_empty() && self.stamp.is_none()
+        self.bindings.is_empty() && self.unreadable.is_empty() && self.stamp.is_none()
+    }
+
+    pub(super) fn set_unreadable(&mut self, id: BindingId, unreadable: bool) {
+        if self.unreadable.contains(&id) != unreadable {
+            let others = self.unreadable.iter().copied().filter(|other| *other != id);
+            let mut all: Vec<BindingId> = others.chain(unreadable.then_some(id)).collect();
+            all.sort_unstable();
+            self.unreadable = all.into();
+        }
     }
 }
 
@@ -88,6 +103,7 @@ struct Entry {
 pub(crate) enum RoleNumber {
     BuiltIn(BuiltInRole),
     Custom(u32),
+    Policy(u32),
 }
 
 impl Bindings {
@@ -134,6 +150,7 @@ fn order(a: &BindingRecord, b: &BindingRecord) -> Ordering {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SubjectNode {
     pub(crate) record: Slot<SubjectRecord>,
+    pub(crate) boundary: Slot<BoundaryRecord>,
     pub(crate) carried: Carried,
     /// Sorted by group.
     pub(crate) groups: Arc<[Membership]>,
@@ -145,13 +162,16 @@ pub(crate) struct Membership {
     pub(crate) group: GroupId,
     /// Where the group is found without a search; valid because the group counts its members.
     pub(crate) number: u32,
-    /// The commit that made it a member.
-    pub(crate) joined: Revision,
+    /// The commit that made it a member; `None` when the record is unreadable.
+    pub(crate) joined: Option<Revision>,
 }
 
 impl SubjectNode {
     pub(super) fn is_empty(&self) -> bool {
-        self.record.is_absent() && self.carried.is_empty() && self.groups.is_empty()
+        self.record.is_absent()
+            && self.boundary.is_absent()
+            && self.carried.is_empty()
+            && self.groups.is_empty()
     }
 
     pub(crate) fn membership(&self, group: GroupId) -> Option<&Membership> {
@@ -193,6 +213,8 @@ impl Node for GroupNode {
 pub(crate) struct RoleNode {
     pub(crate) record: Slot<RoleRecord>,
     pub(crate) signatures: Signatures,
+    /// The policies that come with it, by id, and where they are found without a search.
+    pub(crate) policies: Arc<[(PolicyId, u32)]>,
     /// How many bindings bind it.
     pub(crate) bindings: usize,
     pub(crate) stamp: Option<Revision>,
@@ -204,15 +226,31 @@ impl Node for RoleNode {
     }
 }
 
-/// The signatures of a role's patterns.
+/// A policy, or that something refers to it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PolicyNode {
+    pub(crate) record: Slot<PolicyRecord>,
+    pub(crate) signatures: Signatures,
+    /// How many bindings bind it, and roles bring it.
+    pub(crate) uses: usize,
+    pub(crate) stamp: Option<Revision>,
+}
+
+impl Node for PolicyNode {
+    fn is_empty(&self) -> bool {
+        self.record.is_absent() && self.uses == 0 && self.stamp.is_none()
+    }
+}
+
+/// The signatures of the patterns of a role or a policy.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Signatures {
     all: Arc<[PatternSignature]>,
 }
 
 impl Signatures {
-    pub(crate) fn of(patterns: &PatternSet) -> Self {
-        Self { all: patterns.iter().map(PatternSignature::of).collect() }
+    pub(crate) fn of<'a>(sets: impl IntoIterator<Item = &'a PatternSet>) -> Self {
+        Self { all: sets.into_iter().flat_map(PatternSet::iter).map(PatternSignature::of).collect() }
     }
 
     /// Whether one of the patterns may match.

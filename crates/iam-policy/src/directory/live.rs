@@ -3,13 +3,34 @@
 use core_types::{Scope, Subject, UnixTime};
 use state_store::Revision;
 
-use super::index::{Bindings, Bound, Kept};
-use super::{Directory, PermissionSignature, RoleNumber, Slot, SubjectNode};
-use crate::decision::{DenyReason, Missing};
+use super::index::{Bound, Carried, Kept};
+use super::{Clause, Directory, PermissionSignature, RoleNumber, Said, Slot, SubjectNode};
+use crate::condition::Truth;
+use crate::decision::{DenyReason, Missing, StatementRef};
 use crate::holder::GroupId;
-use crate::pattern_set::PatternSet;
-use crate::record::{GroupRecord, SubjectRecord, SubjectState};
+use crate::policy::Effect;
+use crate::record::{BoundaryRecord, GroupRecord, SubjectRecord, SubjectState};
 use crate::request::AccessRequest;
+
+/// Why a subject may do nothing at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifeless {
+    UnreadablePolicy,
+    Unknown,
+    Unreadable,
+    Disabled,
+}
+
+impl From<Lifeless> for DenyReason {
+    fn from(lifeless: Lifeless) -> Self {
+        match lifeless {
+            Lifeless::UnreadablePolicy => Self::UnreadablePolicy,
+            Lifeless::Unknown => Self::UnknownSubject,
+            Lifeless::Unreadable => Self::UnreadableSubject,
+            Lifeless::Disabled => Self::Disabled,
+        }
+    }
+}
 
 /// A subject that is known, readable and enabled.
 #[derive(Debug, Clone, Copy)]
@@ -21,17 +42,17 @@ pub(crate) struct Live<'a> {
 
 impl Directory {
     /// The subject, if it may do anything at all.
-    pub(crate) fn live(&self, subject: Subject) -> Result<Live<'_>, DenyReason> {
+    pub(crate) fn live(&self, subject: Subject) -> Result<Live<'_>, Lifeless> {
         if self.has_unknown() {
-            return Err(DenyReason::UnreadablePolicy);
+            return Err(Lifeless::UnreadablePolicy);
         }
-        let node = self.subjects.get(&subject).ok_or(DenyReason::UnknownSubject)?;
+        let node = self.subjects.get(&subject).ok_or(Lifeless::Unknown)?;
         match &node.record {
-            Slot::Absent => Err(DenyReason::UnknownSubject),
-            Slot::Unreadable => Err(DenyReason::UnreadableSubject),
+            Slot::Absent => Err(Lifeless::Unknown),
+            Slot::Unreadable => Err(Lifeless::Unreadable),
             Slot::Present(kept) => match kept.record.state {
                 SubjectState::Enabled => Ok(Live { directory: self, node, kept }),
-                SubjectState::Disabled => Err(DenyReason::Disabled),
+                SubjectState::Disabled => Err(Lifeless::Disabled),
             },
         }
     }
@@ -42,25 +63,37 @@ impl<'a> Live<'a> {
         self.kept
     }
 
+    pub(crate) const fn boundary(&self) -> &'a Slot<BoundaryRecord> {
+        &self.node.boundary
+    }
+
     /// The subject itself, then its groups in the order of their ids.
     pub(crate) fn sources(&self) -> impl Iterator<Item = Source<'a>> + use<'a> {
         let Self { directory, node, kept } = *self;
-        let own = Source { directory, subject: &kept.record, bindings: &node.carried.bindings, group: None };
+        let subject = &kept.record;
+        let own = Source { directory, subject, carried: &node.carried, via: None, grants: true };
         let groups = node.groups.iter().filter_map(move |membership| {
             let group = directory.groups.at(membership.number)?;
-            let via = Via { group: group.record.kept()?, joined: membership.joined };
-            let bindings = &group.carried.bindings;
-            Some(Source { directory, subject: &kept.record, bindings, group: Some(via) })
+            let record = match &group.record {
+                Slot::Absent => return None,
+                Slot::Unreadable => None,
+                Slot::Present(kept) => Some(kept.as_ref()),
+            };
+            // Of what is unreadable only the denials count.
+            let grants = record.is_some() && membership.joined.is_some();
+            let via = Via { id: membership.group, record, joined: membership.joined };
+            Some(Source { directory, subject, carried: &group.carried, via: Some(via), grants })
         });
         core::iter::once(own).chain(groups)
     }
 
-    /// Every binding that counts now, with what it permits.
+    /// Every clause that counts now, whatever it is about and under whichever conditions.
     pub(crate) fn held(&self, now: UnixTime) -> impl Iterator<Item = Held<'a>> + use<'a> {
         self.sources().flat_map(move |source| {
-            source.bindings().iter().filter_map(move |(role, bound)| {
-                let permissions = source.permissions(role, bound, now).ok()?;
-                Some(Held { source, bound, permissions })
+            let counting = source.carried.bindings.iter().filter(move |(_, bound)| source.counts(bound, now));
+            counting.flat_map(move |(role, bound)| {
+                let said = source.directory.clauses(role, &bound.record.scope);
+                said.map(move |said| Held { source, bound, said })
             })
         })
     }
@@ -71,32 +104,49 @@ impl<'a> Live<'a> {
 pub(crate) struct Source<'a> {
     directory: &'a Directory,
     subject: &'a SubjectRecord,
-    bindings: &'a Bindings,
-    group: Option<Via<'a>>,
+    carried: &'a Carried,
+    via: Option<Via<'a>>,
+    grants: bool,
 }
 
-/// A group, and the commit that made the subject its member.
+/// A group, and the commit that made the subject its member; each `None` where its record is unreadable.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Via<'a> {
-    pub(crate) group: &'a Kept<GroupRecord>,
-    pub(crate) joined: Revision,
+    pub(crate) id: GroupId,
+    pub(crate) record: Option<&'a Kept<GroupRecord>>,
+    pub(crate) joined: Option<Revision>,
 }
 
-/// A binding that counts.
+/// A clause that counts for a subject.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held<'a> {
     pub(crate) source: Source<'a>,
     pub(crate) bound: &'a Bound,
-    pub(crate) permissions: &'a PatternSet,
+    pub(crate) said: Said<'a>,
+}
+
+impl<'a> Held<'a> {
+    /// The clause, where it allows.
+    pub(crate) fn allowing(&self) -> Option<Clause<'a>> {
+        match self.said {
+            Said::Clause(clause) if self.source.grants && clause.effect() == Effect::Allow => Some(clause),
+            Said::Clause(_) | Said::Unreadable(_) => None,
+        }
+    }
 }
 
 impl<'a> Source<'a> {
-    pub(crate) const fn bindings(&self) -> &'a Bindings {
-        self.bindings
+    pub(crate) const fn carried(&self) -> &'a Carried {
+        self.carried
     }
 
     pub(crate) const fn via(&self) -> Option<Via<'a>> {
-        self.group
+        self.via
+    }
+
+    /// Whether what is allowed here counts; what is denied always does.
+    pub(crate) const fn grants(&self) -> bool {
+        self.grants
     }
 
     pub(crate) const fn subject_id(&self) -> Subject {
@@ -104,73 +154,78 @@ impl<'a> Source<'a> {
     }
 
     pub(crate) fn group_id(&self) -> Option<GroupId> {
-        self.group.map(|via| via.group.record.id)
+        self.via.map(|via| via.id)
     }
 
-    /// The first binding that grants what is asked.
-    pub(crate) fn granting(
-        &self,
-        request: &AccessRequest<'_>,
-        signature: PermissionSignature,
-    ) -> Option<&'a Bound> {
-        let mut around = self.bindings.around(request.resource);
-        let grants = |(role, bound): &(RoleNumber, &Bound)| {
-            self.directory.may_permit(*role, signature) && self.grants(*role, bound, request)
-        };
-        around.find(grants).map(|(_, bound)| bound)
-    }
-
-    /// Whether the binding grants what is asked.
-    fn grants(&self, role: RoleNumber, bound: &Bound, request: &AccessRequest<'_>) -> bool {
-        let permissions = self.permissions(role, bound, request.now);
-        bound.record.scope.contains(request.resource)
-            && permissions.is_ok_and(|patterns| patterns.matches(request.permission))
-    }
-
-    /// Whether anything bound to this source can count at `scope`.
+    /// Whether anything bound to this source can count at `scope`. An unreadable group may be at home
+    /// anywhere.
     pub(crate) fn reaches(&self, scope: &Scope) -> bool {
-        reaches(&self.subject.home, scope)
-            && self.group.is_none_or(|via| reaches(&via.group.record.home, scope))
+        let group = self.via.and_then(|via| via.record);
+        reaches(&self.subject.home, scope) && group.is_none_or(|group| reaches(&group.record.home, scope))
     }
 
-    /// What the binding permits at its scope, or the first thing for which it permits nothing.
-    fn permissions(&self, role: RoleNumber, bound: &Bound, now: UnixTime) -> Result<&'a PatternSet, Missing> {
-        if bound.record.is_expired(now) {
-            return Err(Missing::Expired);
-        }
-        if !self.reaches(&bound.record.scope) {
-            return Err(Missing::OutOfReach);
-        }
-        self.directory.permissions_at(role, &bound.record.scope).ok_or(Missing::Role)
+    /// The bindings that count now and whose scope contains the resource, with all that they say, if any of it
+    /// may be about the permission.
+    pub(crate) fn concerning<'r>(
+        &self,
+        request: &'r AccessRequest<'_>,
+        signature: PermissionSignature,
+    ) -> impl Iterator<Item = Held<'a>> + use<'a, 'r> {
+        let source = *self;
+        let around = source.carried.bindings.around(request.resource);
+        let counting = around.filter(move |(role, bound)| {
+            source.directory.may_concern(*role, signature)
+                && bound.record.scope.contains(request.resource)
+                && source.counts(bound, request.now)
+        });
+        counting.flat_map(move |(role, bound)| {
+            let said = source.directory.clauses(role, &bound.record.scope);
+            said.map(move |said| Held { source, bound, said })
+        })
     }
 
-    /// The one thing for which the binding does not grant what is asked; `None` when it does, or when there
-    /// is more than one.
+    /// Whether the binding counts at all.
+    fn counts(&self, bound: &Bound, now: UnixTime) -> bool {
+        !bound.record.is_expired(now) && self.reaches(&bound.record.scope)
+    }
+
+    /// The one thing for which the binding does not grant what is asked, and the statement that would; `None`
+    /// when it does, or when there is more than one. Of several clauses, the nearest.
     pub(crate) fn only_lack(
         &self,
         role: RoleNumber,
         bound: &Bound,
         request: &AccessRequest<'_>,
         signature: PermissionSignature,
-    ) -> Option<Missing> {
+    ) -> Option<(Missing, Option<StatementRef>)> {
         let record = &bound.record;
         let is_here = record.scope.contains(request.resource);
         // Most bindings lack both the scope and the role or its permission: that is more than one thing.
-        if !is_here && !self.directory.may_permit(role, signature) {
+        if !is_here && !self.directory.may_concern(role, signature) {
             return None;
         }
-        let role = self.directory.permissions_at(role, &record.scope);
-        let permits = role.is_none_or(|patterns| patterns.matches(request.permission));
-        let checks = [
-            (record.is_expired(request.now), Missing::Expired),
-            (!self.reaches(&record.scope), Missing::OutOfReach),
-            (role.is_none(), Missing::Role),
-            (!is_here, Missing::Scope),
-            (!permits, Missing::Permission),
-        ];
-        let mut lacks = checks.into_iter().filter(|(lacks, _)| *lacks);
-        let (_, first) = lacks.next()?;
-        lacks.next().is_none().then_some(first)
+        let (is_expired, is_out_of_reach) = (record.is_expired(request.now), !self.reaches(&record.scope));
+        if !self.directory.is_role_at(role, &record.scope) {
+            let is_all = is_here && !is_expired && !is_out_of_reach;
+            return is_all.then_some((Missing::Role, None));
+        }
+        let clauses = self.directory.clauses(role, &record.scope).filter_map(|said| match said {
+            Said::Clause(clause) if clause.effect() == Effect::Allow => Some(clause),
+            Said::Clause(_) | Said::Unreadable(_) => None,
+        });
+        let lacks = clauses.filter_map(|clause| {
+            let checks = [
+                (clause.holds(request.context, request.now) != Truth::True, Missing::Condition),
+                (is_expired, Missing::Expired),
+                (is_out_of_reach, Missing::OutOfReach),
+                (!is_here || !clause.is_at(request.resource), Missing::Scope),
+                (!clause.permissions().matches(request.permission), Missing::Permission),
+            ];
+            let mut lacks = checks.into_iter().filter(|(lacks, _)| *lacks);
+            let (_, first) = lacks.next()?;
+            lacks.next().is_none().then_some((first, clause.reference()))
+        });
+        lacks.min_by_key(|(missing, _)| *missing)
     }
 }
 

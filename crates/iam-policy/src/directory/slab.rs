@@ -30,6 +30,11 @@ impl<K: Copy + Eq + Hash, N: Node> Slab<K, N> {
         self.at(*self.numbers.get(key)?)
     }
 
+    /// The number of this entry.
+    pub(crate) fn number(&self, key: &K) -> Option<u32> {
+        self.numbers.get(key).copied()
+    }
+
     /// The node of this number.
     pub(crate) fn at(&self, number: u32) -> Option<&N> {
         let number = usize::try_from(number).ok()?;

@@ -48,7 +48,7 @@ impl Directory {
             scope: Scope::root(),
             expires_at: Limit::Unlimited,
         };
-        draft.create(Place::Binding(binding), &record)?;
+        draft.create(Place::Binding(record.holder, binding), &record)?;
         draft.stamp(Stamped::Holder(record.holder))?;
         Ok(draft.finish(FirstAdministrator { user, binding }))
     }
@@ -122,16 +122,7 @@ impl Planner<'_> {
         let kept = self.known_subject(subject)?;
         let mut draft = self.begin()?;
         self.set_state(&mut draft, kept, SubjectState::Enabled)?;
-        draft.rest_on_stamp(Stamped::Holder(subject.into()), self)?;
-        if let Some(node) = self.directory.subjects.get(&subject) {
-            self.guard_carried(&mut draft, &node.carried, &kept.record.home)?;
-            for membership in node.groups.iter() {
-                draft.rest_on_stamp(Stamped::Holder(Holder::Group(membership.group)), self)?;
-                if let Some(node) = self.directory.groups.get(&membership.group) {
-                    self.guard_carried(&mut draft, &node.carried, &kept.record.home)?;
-                }
-            }
-        }
+        self.guard_everything(&mut draft, kept)?;
         Ok(draft.finish(()))
     }
 

@@ -1,5 +1,6 @@
 use core_types::{Id, Limit, Scope, SecureRandom, UnixTime};
 
+use super::guard::Bond;
 use super::{MAX_BINDINGS_PER_HOLDER, Planned, Planner};
 use crate::directory::reaches;
 use crate::error::WriteError;
@@ -8,11 +9,12 @@ use crate::key::{Place, Stamped};
 use crate::record::BindingRecord;
 
 impl Planner<'_> {
-    /// Plans that the holder have the role, at the scope and below, until `expires_at`; the caller must hold
-    /// all of it there, for as long.
+    /// Plans that the holder have the role or policy, at the scope and below, until `expires_at`; the caller must hold
+    /// there all that it allows, for as long.
     ///
     /// # Errors
-    /// [`WriteError::Escalation`], [`WriteError::UnknownRole`], [`WriteError::UnknownSubject`],
+    /// [`WriteError::Escalation`], [`WriteError::UnknownRole`], [`WriteError::UnknownPolicy`],
+    /// [`WriteError::UnknownSubject`],
     /// [`WriteError::UnknownGroup`], [`WriteError::Unreadable`], [`WriteError::OutsideHome`],
     /// [`WriteError::OtherTenant`], [`WriteError::AlreadyExpired`], [`WriteError::TooMany`], or about the
     /// caller.
@@ -30,14 +32,23 @@ impl Planner<'_> {
             return Err(WriteError::AlreadyExpired);
         }
         let mut draft = self.begin()?;
-        if let RoleRef::Custom(role) = role {
-            let kept = self.known_role(role)?;
-            if !kept.record.home.contains(&record.scope) {
-                return Err(WriteError::OutsideHome);
+        let home = match role {
+            RoleRef::BuiltIn(_) => None,
+            RoleRef::Custom(role) => {
+                let kept = self.known_role(role)?;
+                draft.stamp(Stamped::Role(role))?;
+                Some(&kept.record.home)
             }
-            draft.rest_on(Place::Role(role), kept.revision)?;
-            draft.stamp(Stamped::Role(role))?;
+            RoleRef::Policy(policy) => {
+                let kept = self.known_policy(policy)?;
+                self.use_policy(&mut draft, kept)?;
+                Some(&kept.record.home)
+            }
+        };
+        if home.is_some_and(|home| !home.contains(&record.scope)) {
+            return Err(WriteError::OutsideHome);
         }
+        self.rest_on_role(&mut draft, role)?;
         let (place, revision, home) = match holder {
             Holder::Subject(subject) => {
                 let kept = self.known_subject(subject)?;
@@ -58,22 +69,30 @@ impl Planner<'_> {
             });
         }
         draft.rest_on(place, revision)?;
-        for permissions in self.directory.permissions(role).into_iter().flat_map(|set| set.iter()) {
-            self.guard(&mut draft, permissions, &record.scope, expires_at)?;
+        if let Some(number) = self.directory.number(role) {
+            self.guard_bound(&mut draft, number, Bond { scope: &record.scope, until: expires_at })?;
+            if self.forbids(number, &record.scope) {
+                draft.stamp(Stamped::Forbidding)?;
+            }
         }
-        draft.create(Place::Binding(id), &record)?;
+        draft.create(Place::Binding(holder, id), &record)?;
         draft.stamp(Stamped::Holder(holder))?;
         Ok(draft.finish(id))
     }
 
-    /// Plans that the binding be no more.
+    /// Plans that the binding be no more; the caller must hold all that it denied.
     ///
     /// # Errors
-    /// [`WriteError::UnknownBinding`], or about the caller.
+    /// [`WriteError::UnknownBinding`], [`WriteError::Escalation`], [`WriteError::Unreadable`], or about the
+    /// caller.
     pub fn unbind(&self, binding: BindingId) -> Result<Planned<()>, WriteError> {
-        let bound = self.directory.bindings.get(&binding).ok_or(WriteError::UnknownBinding(binding))?;
+        let bound = self.directory.bound(binding).ok_or(WriteError::UnknownBinding(binding))?;
         let mut draft = self.begin()?;
-        draft.remove(Place::Binding(binding), bound.revision)?;
+        let record = &bound.record;
+        if let Some(number) = self.directory.number(record.role).filter(|_| !record.is_expired(self.now)) {
+            self.guard_unbound(&mut draft, number, Bond::of(bound))?;
+        }
+        draft.remove(Place::Binding(record.holder, binding), bound.revision)?;
         Ok(draft.finish(()))
     }
 }

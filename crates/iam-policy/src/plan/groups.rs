@@ -78,21 +78,28 @@ impl Planner<'_> {
             draft.rest_on_stamp(Stamped::Holder(group.into()), self)?;
             self.guard_carried(&mut draft, &node.carried, &kept_group.record.home)?;
         }
+        if self.directory.groups.get(&group).is_some_and(|node| self.is_forbidding(&node.carried)) {
+            draft.stamp(Stamped::Forbidding)?;
+        }
         draft.create(Place::Member(group, subject), &MembershipRecord { group, subject })?;
         draft.stamp(Stamped::Holder(Holder::Subject(subject)))?;
         draft.stamp(Stamped::Members(group))?;
         Ok(draft.finish(()))
     }
 
-    /// Plans that the subject be no member any more.
+    /// Plans that the subject be no member any more; the caller must hold all that the group's bindings deny.
     ///
     /// # Errors
-    /// [`WriteError::NotMember`], or about the caller.
+    /// [`WriteError::NotMember`], [`WriteError::Escalation`], [`WriteError::Unreadable`], or about the caller.
     pub fn remove_member(&self, group: GroupId, subject: Subject) -> Result<Planned<()>, WriteError> {
         let node = self.directory.subjects.get(&subject);
         let membership = node.and_then(|node| node.membership(group));
         let joined = membership.ok_or(WriteError::NotMember(subject, group))?.joined;
+        let joined = joined.ok_or(WriteError::Unreadable { what: "membership" })?;
         let mut draft = self.begin()?;
+        if let Some(node) = self.directory.groups.get(&group) {
+            self.guard_released(&mut draft, &node.carried)?;
+        }
         draft.remove(Place::Member(group, subject), joined)?;
         Ok(draft.finish(()))
     }

@@ -1,51 +1,111 @@
 //! Nobody gives what it does not hold.
 //!
-//! What is given is a list of (pattern, scope, end). The caller covers one of them when a single binding that
-//! it holds now, and a single grant of its credential's restriction, contain pattern and scope, and the binding
-//! does not end before what is given does. (The names of services and verbs are open, so a pattern lies in a
-//! union only where it lies in one member.) The end of the credential itself bounds when it can be used, not
-//! what it gives: every session ends, and what was granted in it stays.
+//! What is given is a list of rights: a pattern, a scope, an end, and the conditions under which it can be
+//! used. The caller covers one of them when
 //!
-//! Where it does not cover one, it may give it still if it may use `iam:escalate` at that scope.
+//! - a single clause of what it holds now contains pattern and scope, asks for no condition that is not asked
+//!   for there too, and its binding does not end before (the names of services and verbs are open, so a
+//!   pattern lies in a union only where it lies in one member);
+//! - its boundary, and the restriction of its credential, contain pattern and scope, each in a single grant;
+//! - nothing denies the caller any part of it, under whichever conditions.
+//!
+//! The end of the credential itself bounds when it can be used, not what it gives: every session ends, and what
+//! was granted in it stays.
+//!
+//! Where the caller does not cover one, it may give it still if it may use `iam:escalate` at that scope. To lift
+//! a denial, or a boundary, is to give what it cut off.
 
 use core_types::{Grant, Limit, PermissionPattern, Restriction, Scope, UnixTime};
 
-use super::draft::{Draft, readable};
+use super::draft::Draft;
 use super::{By, Planner};
-use crate::decision::DenyReason;
-use crate::directory::{Carried, Held, Live};
+use crate::condition::Condition;
+use crate::directory::{Bound, Carried, Clause, Held, Lifeless, Live, RoleNumber, Said, Slot};
 use crate::error::WriteError;
 use crate::holder::RoleRef;
-use crate::key::Place;
+use crate::key::{Place, Stamped};
+use crate::policy::Effect;
+
+/// Something that is given, or comes to be usable again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Given<'g> {
+    pub(super) permissions: &'g PermissionPattern,
+    pub(super) scope: &'g Scope,
+    pub(super) until: Limit<UnixTime>,
+    pub(super) conditions: &'g [Condition],
+}
+
+impl<'g> Given<'g> {
+    /// Without an end or a condition.
+    pub(super) const fn always(permissions: &'g PermissionPattern, scope: &'g Scope) -> Self {
+        Self { permissions, scope, until: Limit::Unlimited, conditions: &[] }
+    }
+}
 
 impl<'a> Planner<'a> {
-    /// A draft that rests on the caller's being there and enabled.
+    /// A draft that rests on the caller's being there and enabled, and on nothing having been forbidden since.
     pub(super) fn begin(&self) -> Result<Draft, WriteError> {
         let mut draft = Draft::default();
         if let Some((live, _)) = self.caller()? {
             draft.rest_on(Place::Subject(live.kept().record.id), live.kept().revision)?;
+            draft.rest_on_stamp(Stamped::Forbidding, self)?;
         }
         Ok(draft)
     }
 
-    /// Refuses unless the caller may give these permissions at this scope until then.
-    pub(super) fn guard(
+    /// Refuses unless the caller may give this.
+    pub(super) fn guard(&self, draft: &mut Draft, given: Given<'_>) -> Result<(), WriteError> {
+        let Some((live, restriction)) = self.caller()? else { return Ok(()) };
+        let escalate = escalate();
+        // The right to go beyond is asked for now; how long it lasts does not matter.
+        let until = Limit::Only(self.now);
+        let beyond = Given { permissions: &escalate, scope: given.scope, until, conditions: &[] };
+        let cover = find_cover(live, restriction, given, self.now);
+        match cover.or_else(|| find_cover(live, restriction, beyond, self.now)) {
+            Some(held) => self.rest_on_held(draft, &held),
+            None => {
+                let missing = Grant::new(given.permissions.clone(), given.scope.clone());
+                Err(WriteError::Escalation { missing })
+            }
+        }
+    }
+
+    /// Refuses unless the caller may give all that the clause allows, bound at `scope` until then.
+    pub(super) fn guard_clause(
         &self,
         draft: &mut Draft,
-        permissions: &PermissionPattern,
+        clause: Clause<'_>,
         scope: &Scope,
         until: Limit<UnixTime>,
     ) -> Result<(), WriteError> {
-        let Some((live, restriction)) = self.caller()? else { return Ok(()) };
-        let find = |wanted: &Grant, until| self.find_cover(live, restriction, wanted, until);
-        let wanted = Grant::new(permissions.clone(), scope.clone());
-        let escalate = Grant::new(escalate(), scope.clone());
-        // The right to go beyond is asked for now; how long it lasts does not matter.
-        let cover = find(&wanted, until).or_else(|| find(&escalate, Limit::Only(self.now)));
-        match cover {
-            Some(held) => self.rest_on_held(draft, &held),
-            None => Err(WriteError::Escalation { missing: wanted }),
+        // Whoever gives under a condition must hold it under no other; whoever lifts a denial, under none.
+        let conditions = if clause.effect() == Effect::Allow { clause.conditions() } else { &[] };
+        for scope in clause.scopes_below(scope) {
+            for permissions in clause.permissions().iter() {
+                self.guard(draft, Given { permissions, scope, until, conditions })?;
+            }
         }
+        Ok(())
+    }
+
+    /// Refuses unless the caller may give all that the role or policy allows, bound so.
+    pub(super) fn guard_bound(
+        &self,
+        draft: &mut Draft,
+        role: RoleNumber,
+        bound: Bond<'_>,
+    ) -> Result<(), WriteError> {
+        self.guard_said(draft, role, bound, Effect::Allow)
+    }
+
+    /// Refuses unless the caller may lift all that the role or policy denies, bound so.
+    pub(super) fn guard_unbound(
+        &self,
+        draft: &mut Draft,
+        role: RoleNumber,
+        bound: Bond<'_>,
+    ) -> Result<(), WriteError> {
+        self.guard_said(draft, role, bound, Effect::Deny)
     }
 
     /// Refuses unless the caller may give everything that is carried, as far as it counts now or may again.
@@ -56,23 +116,90 @@ impl<'a> Planner<'a> {
         home: &Scope,
     ) -> Result<(), WriteError> {
         // Who holds everything, wherever the holder can reach, need not rest on what it carries at the moment.
-        let mut short = self.begin()?;
-        if self.guard(&mut short, &PermissionPattern::all(), &tenant_of(home), Limit::Unlimited).is_ok() {
-            return self.guard(draft, &PermissionPattern::all(), &tenant_of(home), Limit::Unlimited);
+        let (everything, everywhere) = (PermissionPattern::all(), tenant_of(home));
+        let all = Given::always(&everything, &everywhere);
+        if self.guard(&mut self.begin()?, all).is_ok() {
+            return self.guard(draft, all);
         }
-        for (_, bound) in carried.bindings.iter().filter(|(_, bound)| !bound.record.is_expired(self.now)) {
-            let record = &bound.record;
-            if let RoleRef::Custom(role) = record.role {
-                let slot = self.directory.roles.get(&role).map(|node| &node.record);
-                match readable(slot, "role", WriteError::UnknownRole(role)) {
-                    Ok(kept) => draft.rest_on(Place::Role(role), kept.revision)?,
-                    Err(WriteError::UnknownRole(_)) => draft.rest_on_absence(Place::Role(role))?,
-                    Err(error) => return Err(error),
-                }
+        if !carried.unreadable.is_empty() {
+            return Err(WriteError::Unreadable { what: "binding" });
+        }
+        for (role, bound) in self.counting(carried) {
+            self.rest_on_role(draft, bound.record.role)?;
+            self.guard_bound(draft, role, Bond::of(bound))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses unless the caller may lift everything that is denied by what is carried.
+    pub(super) fn guard_released(&self, draft: &mut Draft, carried: &Carried) -> Result<(), WriteError> {
+        if !carried.unreadable.is_empty() {
+            return Err(WriteError::Unreadable { what: "binding" });
+        }
+        for (role, bound) in self.counting(carried) {
+            self.guard_unbound(draft, role, Bond::of(bound))?;
+        }
+        Ok(())
+    }
+
+    /// Expects of a role, and of the policies that come with it, that they are as they were seen.
+    pub(super) fn rest_on_role(&self, draft: &mut Draft, role: RoleRef) -> Result<(), WriteError> {
+        match role {
+            RoleRef::BuiltIn(_) => Ok(()),
+            RoleRef::Policy(policy) => {
+                let slot = self.directory.policies.get(&policy).map(|node| &node.record);
+                self.rest_on_slot(draft, Place::Policy(policy), slot, "policy")
             }
-            for permissions in self.directory.permissions(record.role).into_iter().flat_map(|set| set.iter())
-            {
-                self.guard(draft, permissions, &record.scope, record.expires_at)?;
+            RoleRef::Custom(role) => {
+                let node = self.directory.roles.get(&role);
+                self.rest_on_slot(draft, Place::Role(role), node.map(|node| &node.record), "role")?;
+                let policies = node.into_iter().flat_map(|node| node.policies.iter());
+                for (policy, _) in policies {
+                    self.rest_on_role(draft, RoleRef::Policy(*policy))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the role or policy denies anything, bound so, or may.
+    pub(super) fn forbids(&self, role: RoleNumber, scope: &Scope) -> bool {
+        self.directory.clauses(role, scope).any(|said| match said {
+            Said::Clause(clause) => clause.effect() == Effect::Deny,
+            Said::Unreadable(_) => true,
+        })
+    }
+
+    /// Whether anything that is carried denies anything, or may.
+    pub(super) fn is_forbidding(&self, carried: &Carried) -> bool {
+        let mut bindings = self.counting(carried);
+        !carried.unreadable.is_empty()
+            || bindings.any(|(role, bound)| self.forbids(role, &bound.record.scope))
+    }
+
+    /// The bindings that have not ended.
+    pub(super) fn counting<'c>(
+        &self,
+        carried: &'c Carried,
+    ) -> impl Iterator<Item = (RoleNumber, &'c Bound)> + use<'c> {
+        let now = self.now;
+        carried.bindings.iter().filter(move |(_, bound)| !bound.record.is_expired(now))
+    }
+
+    fn guard_said(
+        &self,
+        draft: &mut Draft,
+        role: RoleNumber,
+        bond: Bond<'_>,
+        effect: Effect,
+    ) -> Result<(), WriteError> {
+        for said in self.directory.clauses(role, bond.scope) {
+            match said {
+                Said::Unreadable(_) => return Err(WriteError::Unreadable { what: "role or policy" }),
+                Said::Clause(clause) if clause.effect() == effect => {
+                    self.guard_clause(draft, clause, bond.scope, bond.until)?;
+                }
+                Said::Clause(_) => {}
             }
         }
         Ok(())
@@ -86,47 +213,100 @@ impl<'a> Planner<'a> {
         }
         match self.directory.live(principal.rights_of()) {
             Ok(live) => Ok(Some((live, restriction))),
-            Err(DenyReason::UnknownSubject) => Err(WriteError::CallerUnknown),
+            Err(Lifeless::Unknown) => Err(WriteError::CallerUnknown),
             Err(_) => Err(WriteError::CallerDisabled),
         }
     }
 
-    fn find_cover(
+    fn rest_on_slot<T>(
         &self,
-        live: Live<'a>,
-        restriction: &Restriction,
-        wanted: &Grant,
-        until: Limit<UnixTime>,
-    ) -> Option<Held<'a>> {
-        let usable = match restriction.grants() {
-            Limit::Unlimited => true,
-            Limit::Only(grants) => grants.iter().any(|grant| grant.contains(wanted)),
-        };
-        if !usable {
-            return None;
+        draft: &mut Draft,
+        place: Place,
+        slot: Option<&Slot<T>>,
+        what: &'static str,
+    ) -> Result<(), WriteError> {
+        match slot {
+            None | Some(Slot::Absent) => draft.rest_on_absence(place),
+            Some(Slot::Unreadable) => Err(WriteError::Unreadable { what }),
+            Some(Slot::Present(kept)) => draft.rest_on(place, kept.revision),
         }
-        live.held(self.now).find(|held| {
-            held.permissions.contains(&wanted.permissions)
-                && held.bound.record.scope.contains(&wanted.scope)
-                && lasts(held.bound.record.expires_at, until)
-        })
     }
 
     /// Expects that what the caller holds this by is still there when the batch is committed.
     fn rest_on_held(&self, draft: &mut Draft, held: &Held<'_>) -> Result<(), WriteError> {
         let record = &held.bound.record;
-        draft.rest_on(Place::Binding(record.id), held.bound.revision)?;
-        if let RoleRef::Custom(role) = record.role {
-            let slot = self.directory.roles.get(&role).map(|node| &node.record);
-            let kept = readable(slot, "role", WriteError::UnknownRole(role))?;
-            draft.rest_on(Place::Role(role), kept.revision)?;
-        }
-        if let Some(via) = held.source.via() {
-            let group = via.group.record.id;
-            draft.rest_on(Place::Group(group), via.group.revision)?;
-            draft.rest_on(Place::Member(group, held.source.subject_id()), via.joined)?;
+        draft.rest_on(Place::Binding(record.holder, record.id), held.bound.revision)?;
+        self.rest_on_role(draft, record.role)?;
+        if let Some(via) = held.source.via()
+            && let (Some(group), Some(joined)) = (via.record, via.joined)
+        {
+            draft.rest_on(Place::Group(via.id), group.revision)?;
+            draft.rest_on(Place::Member(via.id, held.source.subject_id()), joined)?;
         }
         Ok(())
+    }
+}
+
+/// Where and until when something is bound.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bond<'b> {
+    pub(super) scope: &'b Scope,
+    pub(super) until: Limit<UnixTime>,
+}
+
+impl<'b> Bond<'b> {
+    pub(super) const fn of(bound: &'b Bound) -> Self {
+        Self { scope: &bound.record.scope, until: bound.record.expires_at }
+    }
+}
+
+/// What the caller holds that covers this.
+fn find_cover<'a>(
+    live: Live<'a>,
+    restriction: &Restriction,
+    given: Given<'_>,
+    now: UnixTime,
+) -> Option<Held<'a>> {
+    let wanted = Grant::new(given.permissions.clone(), given.scope.clone());
+    let within = |limit: &Restriction| match limit.grants() {
+        Limit::Unlimited => true,
+        Limit::Only(grants) => grants.iter().any(|grant| grant.contains(&wanted)),
+    };
+    let within_boundary = match live.boundary() {
+        Slot::Absent => true,
+        Slot::Unreadable => false,
+        Slot::Present(kept) => {
+            let limit = &kept.record.limit;
+            !limit.is_expired(now) && lasts(limit.expires_at(), given.until) && within(limit)
+        }
+    };
+    let is_denied = live.sources().any(|source| !source.carried().unreadable.is_empty())
+        || live.held(now).any(|held| may_deny(&held, &wanted));
+    if is_denied || !within_boundary || !within(restriction) {
+        return None;
+    }
+    live.held(now).find(|held| {
+        let record = &held.bound.record;
+        record.scope.contains(given.scope)
+            && lasts(record.expires_at, given.until)
+            && held.allowing().is_some_and(|clause| {
+                clause.permissions().contains(given.permissions)
+                    && clause.is_at(given.scope)
+                    && clause.conditions().iter().all(|condition| given.conditions.contains(condition))
+            })
+    })
+}
+
+/// Whether this denies any part of what is wanted, under whichever conditions.
+fn may_deny(held: &Held<'_>, wanted: &Grant) -> bool {
+    let scope = &held.bound.record.scope;
+    match held.said {
+        Said::Unreadable(_) => scope.intersect(&wanted.scope).is_some(),
+        Said::Clause(clause) => {
+            clause.effect() == Effect::Deny
+                && clause.permissions().iter().any(|own| own.intersect(&wanted.permissions).is_some())
+                && clause.scopes_below(scope).iter().any(|own| own.intersect(&wanted.scope).is_some())
+        }
     }
 }
 

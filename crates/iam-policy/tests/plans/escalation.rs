@@ -1,10 +1,11 @@
 //! No sequence of guarded changes exceeds what the callers held at the start.
 
 use core_types::{Grant, Limit, Permission, Restriction, Scope, Subject, UnixTime};
+use iam_policy::condition::Test;
 use iam_policy::testing::Rehearsal;
 use iam_policy::{
-    BindingId, BuiltInRole, Directory, Grantor, GroupId, Holder, Planned, Planner, RoleId, RoleRef,
-    WriteError,
+    BindingId, BuiltInRole, Condition, Context, Directory, Grantor, GroupId, Holder, Planned, Planner,
+    PolicyDocument, PolicyId, RoleId, RoleRef, Statement, WriteError,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -12,10 +13,10 @@ use proptest::sample::{Index, select};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use crate::fixture::{Caller, LATER, LATEST, NOW, allows, name, patterns};
+use crate::fixture::{Caller, LATER, NOW, allows, name, patterns};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn no_sequence_of_guarded_changes_exceeds_what_the_callers_held(
@@ -29,14 +30,16 @@ proptest! {
             world.take(step, &Caller::new(subject, limit.clone()));
         }
         let after = world.iam.directory();
-        for (permission, resource, at) in universe() {
-            let had = |subject| allows(&before, subject, &permission, &resource, at);
+        for (permission, resource, at, context) in universe() {
+            let had = |subject| allows(&before, subject, (&permission, &resource), at, &context);
             let could_give = callers.iter().any(|(caller, limit)| {
                 had(*caller) && limit.allows(&permission, &resource, at)
             });
             for subject in &world.subjects {
-                let has = allows(after, *subject, &permission, &resource, at);
-                prop_assert!(!has || had(*subject) || could_give, "{} {} {} {}", subject, permission, resource, at);
+                let has = allows(after, *subject, (&permission, &resource), at, &context);
+                prop_assert!(
+                    !has || had(*subject) || could_give, "{subject} {permission} {resource} {at} {context:?}"
+                );
             }
         }
     }
@@ -71,6 +74,7 @@ struct World {
     subjects: Vec<Subject>,
     groups: Vec<GroupId>,
     roles: Vec<RoleId>,
+    policies: Vec<PolicyId>,
     bindings: Vec<BindingId>,
 }
 
@@ -83,6 +87,8 @@ struct Step {
     which: [Index; 2],
     scope: Scope,
     permissions: Vec<&'static str>,
+    document: PolicyDocument,
+    limit: Restriction,
     end: Limit<UnixTime>,
 }
 
@@ -91,8 +97,16 @@ enum Change {
     CreateRole,
     UpdateRole,
     DeleteRole,
+    CreatePolicy,
+    UpdatePolicy,
+    DeletePolicy,
+    Attach,
+    Detach,
+    SetBoundary,
+    RemoveBoundary,
     BindSubject,
     BindGroup,
+    BindPolicy,
     BindBuiltIn,
     Unbind,
     Join,
@@ -112,8 +126,15 @@ impl World {
     /// Four users, two groups and two roles, and what these steps make of them without a guard.
     fn started_with(steps: &[Step]) -> Self {
         let iam = Rehearsal::starting_at(NOW);
-        let mut world =
-            Self { iam, history: vec![], subjects: vec![], groups: vec![], roles: vec![], bindings: vec![] };
+        let mut world = Self {
+            iam,
+            history: vec![],
+            subjects: vec![],
+            groups: vec![],
+            roles: vec![],
+            policies: vec![],
+            bindings: vec![],
+        };
         let by = Grantor::dangerous_unguarded();
         for _ in 0..4 {
             let planned =
@@ -124,8 +145,11 @@ impl World {
             let home: Scope = home.parse().unwrap();
             let plan = world.iam.directory().plan(by, NOW);
             let group = plan.create_group(name(), home.clone(), world.iam.rng()).unwrap();
-            let role = plan.create_role(name(), home, patterns(&["apps:read"]), world.iam.rng()).unwrap();
+            let role =
+                plan.create_role(name(), home.clone(), patterns(&["apps:read"]), world.iam.rng()).unwrap();
+            let policy = plan.create_policy(name(), home.clone(), PolicyDocument::default(), world.iam.rng());
             world.groups.push(world.iam.commit(group).unwrap());
+            world.policies.push(world.iam.commit(policy.unwrap()).unwrap());
             world.roles.push(world.iam.commit(role).unwrap());
         }
         for step in steps {
@@ -156,6 +180,7 @@ impl World {
         assert!(again.is_ok(), "{step:?} was made, and would now be refused: {again:?}");
         match made {
             Made::Role(role) => self.roles.push(role),
+            Made::Policy(policy) => self.policies.push(policy),
             Made::Binding(binding) => self.bindings.push(binding),
             Made::Nothing => {}
         }
@@ -167,6 +192,7 @@ impl World {
         let subject = self.subjects[first.index(self.subjects.len())];
         let group = self.groups[second.index(self.groups.len())];
         let role = self.roles[second.index(self.roles.len())];
+        let policy = self.policies[second.index(self.policies.len())];
         let permissions = patterns(&step.permissions);
         let bind = |role: RoleRef, holder: Holder| {
             plan.bind(role, holder, step.scope.clone(), step.end, self.iam.rng())
@@ -178,6 +204,26 @@ impl World {
                 .map(|it| it.map(Made::Role)),
             Change::UpdateRole => nothing(plan.update_role(role, permissions)),
             Change::DeleteRole => nothing(plan.delete_role(role)),
+            Change::CreatePolicy => plan
+                .create_policy(name(), step.scope.clone(), step.document.clone(), self.iam.rng())
+                .map(|it| it.map(Made::Policy)),
+            Change::UpdatePolicy => nothing(plan.update_policy(policy, step.document.clone())),
+            Change::DeletePolicy => nothing(plan.delete_policy(policy)),
+            Change::Attach => {
+                let role = self.roles[first.index(self.roles.len())];
+                nothing(plan.attach_policy(role, policy))
+            }
+            Change::Detach => {
+                let role = self.roles[first.index(self.roles.len())];
+                nothing(plan.detach_policy(role, policy))
+            }
+            Change::SetBoundary => nothing(plan.set_boundary(subject, step.limit.clone())),
+            Change::RemoveBoundary => nothing(plan.remove_boundary(subject)),
+            Change::BindPolicy => {
+                let group = self.groups[first.index(self.groups.len())];
+                let holder = if step.lag.is_multiple_of(2) { subject.into() } else { group.into() };
+                bind(policy.into(), holder).map(|it| it.map(Made::Binding))
+            }
             Change::BindSubject => bind(role.into(), subject.into()).map(|it| it.map(Made::Binding)),
             Change::BindGroup => {
                 let group = self.groups[first.index(self.groups.len())];
@@ -202,6 +248,7 @@ impl World {
 #[derive(Debug, Clone, Copy)]
 enum Made {
     Role(RoleId),
+    Policy(PolicyId),
     Binding(BindingId),
     Nothing,
 }
@@ -210,23 +257,45 @@ fn arb_step() -> impl Strategy<Value = Step> {
     use Change::*;
     let change = prop_oneof![
         2 => Just(CreateRole), 4 => Just(UpdateRole), 1 => Just(DeleteRole), 6 => Just(BindSubject),
-        4 => Just(BindGroup), 1 => Just(BindBuiltIn), 2 => Just(Unbind), 4 => Just(Join), 1 => Just(Leave),
-        1 => Just(Disable), 2 => Just(Enable),
+        4 => Just(BindGroup), 1 => Just(BindBuiltIn), 3 => Just(Unbind), 4 => Just(Join), 2 => Just(Leave),
+        1 => Just(Disable), 2 => Just(Enable), 2 => Just(CreatePolicy), 5 => Just(UpdatePolicy),
+        1 => Just(DeletePolicy), 3 => Just(Attach), 2 => Just(Detach), 2 => Just(SetBoundary),
+        1 => Just(RemoveBoundary), 5 => Just(BindPolicy),
     ];
     let lag = prop_oneof![1 => Just(0_usize), 1 => 1_usize..8];
     let end = prop_oneof![3 => Just(Limit::Unlimited), 1 => Just(Limit::Only(LATER))];
-    // None of them contains `iam:escalate`: who may escalate may exceed what it holds.
-    let permissions = vec(select(&["apps:read", "apps:*", "*:read", "compute:write", "compute:*"][..]), 0..3);
     let which = (any::<Index>(), any::<Index>());
-    (0_usize..2, lag, change, which, arb_scope(), permissions, end).prop_map(
-        |(caller, lag, change, (first, second), scope, permissions, end)| Step {
+    let document = vec(arb_statement(), 0..3).prop_map(|all| PolicyDocument::new(all).unwrap());
+    (0_usize..2, lag, change, which, arb_scope(), arb_permissions(), (document, arb_limit()), end).prop_map(
+        |(caller, lag, change, (first, second), scope, permissions, (document, limit), end)| Step {
             caller,
             lag,
             change,
             which: [first, second],
             scope,
             permissions,
+            document,
+            limit,
             end,
+        },
+    )
+}
+
+/// None of them contains `iam:escalate`: who may escalate may exceed what it holds.
+fn arb_permissions() -> impl Strategy<Value = Vec<&'static str>> {
+    vec(select(&["apps:read", "apps:*", "*:read", "compute:write", "compute:*"][..]), 0..3)
+}
+
+fn arb_statement() -> impl Strategy<Value = Statement> {
+    let condition = (any::<bool>(), prop::bool::weighted(0.3));
+    let scopes = prop::option::weighted(0.3, vec(arb_scope(), 0..2));
+    (prop::bool::weighted(0.4), arb_permissions(), scopes, condition).prop_map(
+        |(is_deny, permissions, scopes, (not, is_conditional))| {
+            let permissions = patterns(&permissions);
+            let plain = if is_deny { Statement::deny(permissions) } else { Statement::allow(permissions) };
+            let placed = scopes.map_or(plain.clone(), |scopes| plain.at(scopes).unwrap());
+            let condition = if not { Condition::is_not(Test::Mfa) } else { Condition::is(Test::Mfa) };
+            if is_conditional { placed.when(condition).unwrap() } else { placed }
         },
     )
 }
@@ -246,13 +315,17 @@ fn arb_limit() -> impl Strategy<Value = Restriction> {
 }
 
 /// Every question of the small world, and strangers that only wildcards speak of.
-fn universe() -> Vec<(Permission, Scope, UnixTime)> {
+fn universe() -> Vec<(Permission, Scope, UnixTime, Context)> {
+    let contexts = [Context::new(), Context::new().with_mfa(true), Context::new().with_mfa(false)];
     let mut points = Vec::new();
     for service in ["apps", "compute", "stranger"] {
         for verb in ["read", "write", "stranger"] {
-            for scope in ["/", "project/a", "project/b", "project/a/cluster/c", "project/stranger"] {
-                for at in [NOW, LATER, LATEST] {
-                    points.push((Permission::new(service, verb).unwrap(), scope.parse().unwrap(), at));
+            for scope in ["/", "project/a", "project/b", "project/a/cluster/c"] {
+                for at in [NOW, LATER] {
+                    let permission = Permission::new(service, verb).unwrap();
+                    let point =
+                        |context: &Context| (permission.clone(), scope.parse().unwrap(), at, context.clone());
+                    points.extend(contexts.iter().map(point));
                 }
             }
         }

@@ -3,8 +3,8 @@
 use core_types::{Grant, Limit, Permission, Principal, Restriction, Scope, Subject, UnixTime};
 use iam_policy::testing::Rehearsal;
 use iam_policy::{
-    AccessRequest, BindingId, Decision, Directory, Grantor, GroupId, Holder, PatternSet, Planned, Planner,
-    RoleId, RoleRef, WriteError,
+    AccessRequest, BindingId, Context, Decision, Directory, Grantor, GroupId, Holder, PatternSet, Planned,
+    Planner, PolicyDocument, PolicyId, RoleId, RoleRef, Statement, WriteError,
 };
 
 pub(crate) struct Fixture {
@@ -93,21 +93,32 @@ impl Fixture {
 
     pub(crate) fn allows(&self, subject: Subject, permission: &str, at: &str) -> bool {
         let permission = permission.parse().unwrap();
-        allows(self.iam.directory(), subject, &permission, &scope(at), self.iam.now())
+        let what = (&permission, &scope(at));
+        allows(self.iam.directory(), subject, what, self.iam.now(), &Context::new())
+    }
+
+    /// A policy of these statements, with the root for its home.
+    pub(crate) fn policy(&mut self, statements: &[Statement]) -> PolicyId {
+        let root = whole(self.root);
+        let document = document(statements);
+        self.by(&root, |plan, iam| plan.create_policy(name(), scope("/"), document, iam.rng())).unwrap()
     }
 }
 
 pub(crate) fn allows(
     directory: &Directory,
     subject: Subject,
-    permission: &Permission,
-    resource: &Scope,
+    (permission, resource): (&Permission, &Scope),
     now: UnixTime,
+    context: &Context,
 ) -> bool {
     let principal = Principal::subject(subject);
     let whole = Restriction::unrestricted();
     let request = AccessRequest::new(&principal, &whole, permission, resource, now);
-    matches!(directory.at(state_store::Revision::ZERO).authorize(&request), Decision::Allow(_))
+    matches!(
+        directory.at(state_store::Revision::ZERO).authorize(&request.with_context(context)),
+        Decision::Allow(_)
+    )
 }
 
 pub(crate) fn escalation(permission: &str, at: &str) -> WriteError {
@@ -120,6 +131,18 @@ pub(crate) fn grant(permission: &str, at: &str) -> Grant {
 
 pub(crate) fn patterns(texts: &[&str]) -> PatternSet {
     PatternSet::new(texts.iter().map(|text| text.parse().unwrap())).unwrap()
+}
+
+pub(crate) fn document(statements: &[Statement]) -> PolicyDocument {
+    PolicyDocument::new(statements.iter().cloned()).unwrap()
+}
+
+pub(crate) fn deny(permissions: &[&str]) -> Statement {
+    Statement::deny(patterns(permissions))
+}
+
+pub(crate) fn allow(permissions: &[&str]) -> Statement {
+    Statement::allow(patterns(permissions))
 }
 
 pub(crate) fn scope(text: &str) -> Scope {

@@ -6,6 +6,7 @@
     reason = "a helper that fails is a test that fails, and its numbers are small"
 )]
 
+mod denials;
 mod escalation;
 mod fixture;
 mod races;

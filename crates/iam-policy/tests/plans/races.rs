@@ -1,9 +1,9 @@
 //! Two at the same time: the batch that comes second is made only if it could have been planned second.
 
-use core_types::{Limit, Subject};
+use core_types::{Limit, Restriction, Subject};
 use iam_policy::{BindingId, BuiltInRole, GroupId, Planned, RoleId};
 
-use crate::fixture::{Fixture, NOW, patterns, scope, whole};
+use crate::fixture::{Fixture, NOW, deny, document, patterns, scope, whole};
 
 #[test]
 fn a_change_by_someone_who_is_disabled_meanwhile_is_not_made() {
@@ -105,6 +105,49 @@ fn two_who_bind_one_role_at_the_same_time_do_not_disturb_each_other() {
     let second = race.plan_bind_of_root();
     race.fixture.iam.commit(first).unwrap();
     race.fixture.iam.commit(second).unwrap();
+}
+
+#[test]
+fn a_subject_is_not_enabled_that_holds_more_meanwhile() {
+    let mut race = Race::new();
+    let (group, dev, root) = (race.group, race.dev, whole(race.fixture.root));
+    race.fixture.join(group, dev);
+    race.fixture.by(&root, |plan, _| plan.disable(dev)).unwrap();
+    let caller = whole(race.lead);
+    let before = race.fixture.iam.directory().clone();
+    let enable = || before.plan(caller.grantor(), NOW).enable(dev).unwrap();
+    let (first, second) = (enable(), enable());
+    let own = race.fixture.give(dev, &["storage:*"], "/");
+    assert!(race.fixture.iam.commit(first).is_err());
+    race.fixture.by(&root, |plan, _| plan.unbind(own)).unwrap();
+    race.fixture.give(group, &["storage:*"], "/");
+    assert!(race.fixture.iam.commit(second).is_err());
+}
+
+#[test]
+fn a_right_that_is_denied_meanwhile_is_not_given() {
+    for way in ["binding", "joining", "policy", "attaching", "boundary"] {
+        let mut race = Race::new();
+        let (lead, group, role, root) = (race.lead, race.group, race.role, whole(race.fixture.root));
+        let denials = document(&[deny(&["apps:*"])]);
+        let policy = race.fixture.policy(denials.statements());
+        let harmless = race.fixture.policy(&[]);
+        match way {
+            "joining" => _ = race.fixture.bind_until(policy, group, "/", Limit::Unlimited),
+            "policy" => _ = race.fixture.bind_until(harmless, lead, "/", Limit::Unlimited),
+            "attaching" => _ = race.fixture.bind_until(role, lead, "/", Limit::Unlimited),
+            _ => {}
+        }
+        let planned = race.plan_bind();
+        match way {
+            "binding" => _ = race.fixture.bind_until(policy, lead, "/", Limit::Unlimited),
+            "joining" => race.fixture.join(group, lead),
+            "policy" => race.fixture.by(&root, |plan, _| plan.update_policy(harmless, denials)).unwrap(),
+            "attaching" => race.fixture.by(&root, |plan, _| plan.attach_policy(role, policy)).unwrap(),
+            _ => race.fixture.by(&root, |plan, _| plan.set_boundary(lead, Restriction::nothing())).unwrap(),
+        }
+        assert!(race.fixture.iam.commit(planned).is_err(), "{way}");
+    }
 }
 
 /// Lead holds `apps:*` at the root and would give it to dev; there is a group and a role of its own.

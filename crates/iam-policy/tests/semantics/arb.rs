@@ -8,11 +8,15 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::reference::Question;
-use crate::world::{BindingFact, Fate, GroupFact, MemberFact, RoleFact, SubjectFact, World, id, user};
+use crate::world::{
+    BindingFact, BoundaryFact, ConditionFact, Fate, GroupFact, MemberFact, PolicyFact, RoleFact,
+    StatementFact, SubjectFact, TestFact, World, id, user,
+};
 
 const SUBJECTS: u8 = 4;
 const GROUPS: u8 = 3;
 const ROLES: u8 = 4;
+const POLICIES: u8 = 3;
 
 pub(crate) fn arb_world() -> impl Strategy<Value = World> {
     let subjects: Vec<_> = (0..SUBJECTS).map(arb_subject_fact).collect();
@@ -37,13 +41,22 @@ pub(crate) fn arb_world() -> impl Strategy<Value = World> {
         }
         bindings
     });
-    (subjects, groups, roles, members, bindings, prop::bool::weighted(0.02)).prop_map(
-        |(subjects, groups, roles, members, bindings, has_unknown_family)| World {
+    let policies: Vec<_> = (0..POLICIES).map(arb_policy).collect();
+    let boundaries = vec(prop::option::weighted(0.15, arb_boundary()), usize::from(SUBJECTS));
+    let boundaries = boundaries.prop_map(|limits| {
+        let limits = (0..).zip(limits).filter_map(|(number, limit)| Some((user(number), limit?)));
+        limits.map(|(subject, (limit, fate))| BoundaryFact { subject, limit, fate }).collect::<Vec<_>>()
+    });
+    let rest = (policies, boundaries, prop::bool::weighted(0.02));
+    (subjects, groups, roles, members, bindings, rest).prop_map(
+        |(subjects, groups, roles, members, bindings, (policies, boundaries, has_unknown_family))| World {
             subjects,
             groups,
             roles,
             members,
             bindings,
+            policies,
+            boundaries,
             has_unknown_family,
         },
     )
@@ -59,12 +72,32 @@ fn arb_subject_fact(number: u8) -> impl Strategy<Value = SubjectFact> {
 }
 
 pub(crate) fn arb_role(number: u8) -> impl Strategy<Value = RoleFact> {
-    (arb_home(), vec(arb_pattern(), 0..6), arb_fate()).prop_map(move |(home, patterns, fate)| RoleFact {
-        id: id(number),
-        home,
-        patterns,
-        fate,
-    })
+    let policies = prop::collection::btree_set((0..POLICIES + 1).prop_map(id), 0..2);
+    (arb_home(), vec(arb_pattern(), 0..6), policies, arb_rare_fate()).prop_map(
+        move |(home, patterns, policies, fate)| {
+            let policies = policies.into_iter().collect();
+            RoleFact { id: id(number), home, patterns, policies, fate }
+        },
+    )
+}
+
+pub(crate) fn arb_policy(number: u8) -> impl Strategy<Value = PolicyFact> {
+    (arb_home(), vec(arb_statement(), 0..4), arb_rare_fate())
+        .prop_map(move |(home, statements, fate)| PolicyFact { id: id(number), home, statements, fate })
+}
+
+pub(crate) fn arb_statement() -> impl Strategy<Value = StatementFact> {
+    let test = prop_oneof![2 => Just(TestFact::Mfa), 1 => (0_u64..4).prop_map(TestFact::From)];
+    let condition = (any::<bool>(), test).prop_map(|(not, test)| ConditionFact { not, test });
+    let scopes = prop::option::weighted(0.3, vec(arb_scope(2), 0..3));
+    (prop::bool::weighted(0.4), vec(arb_pattern(), 0..4), scopes, vec(condition, 0..3)).prop_map(
+        |(is_deny, patterns, scopes, conditions)| StatementFact { is_deny, patterns, scopes, conditions },
+    )
+}
+
+pub(crate) fn arb_boundary() -> impl Strategy<Value = (Restriction, Fate)> {
+    let fate = prop_oneof![20 => Just(Fate::Readable), 1 => Just(Fate::Unreadable), 1 => Just(Fate::Gone)];
+    (arb_restriction(), fate)
 }
 
 /// A binding whose id is still to be given.
@@ -72,6 +105,7 @@ pub(crate) fn arb_binding() -> impl Strategy<Value = BindingFact> {
     let role = prop_oneof![
         4 => (0..ROLES + 1).prop_map(|number| RoleRef::Custom(id(number))),
         1 => select(BuiltInRole::ALL).prop_map(RoleRef::BuiltIn),
+        3 => (0..POLICIES + 1).prop_map(|number| RoleRef::Policy(id(number))),
     ];
     let holder = prop_oneof![
         (0..SUBJECTS).prop_map(|number| Holder::Subject(user(number))),
@@ -81,7 +115,7 @@ pub(crate) fn arb_binding() -> impl Strategy<Value = BindingFact> {
         6 => Just(Limit::Unlimited),
         1 => (0_u64..4).prop_map(|at| Limit::Only(UnixTime::from_millis(at))),
     ];
-    (role, holder, arb_scope(2), end, arb_fate()).prop_map(|(role, holder, scope, expires_at, fate)| {
+    (role, holder, arb_scope(2), end, arb_rare_fate()).prop_map(|(role, holder, scope, expires_at, fate)| {
         BindingFact { id: id(u8::MAX), role, holder, scope, expires_at, fate }
     })
 }
@@ -115,15 +149,22 @@ pub(crate) fn arb_fate() -> impl Strategy<Value = Fate> {
     prop_oneof![30 => Just(Fate::Readable), 1 => Just(Fate::Unreadable), 1 => Just(Fate::Gone)]
 }
 
+/// Of what denies something when it is unreadable, so that it does not deny everything always.
+fn arb_rare_fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![120 => Just(Fate::Readable), 1 => Just(Fate::Unreadable), 4 => Just(Fate::Gone)]
+}
+
 pub(crate) fn arb_question() -> impl Strategy<Value = Question> {
     let subject = prop_oneof![12 => 0..SUBJECTS, 1 => Just(SUBJECTS)];
-    (subject, arb_restriction(), select(permissions()), arb_scope(3), 0_u64..4).prop_map(
-        |(subject, restriction, permission, resource, now)| Question {
+    let mfa = select(vec![None, Some(true), Some(false)]);
+    (subject, arb_restriction(), select(permissions()), arb_scope(3), 0_u64..4, mfa).prop_map(
+        |(subject, restriction, permission, resource, now, mfa)| Question {
             subject: user(subject),
             restriction,
             permission,
             resource,
             now: UnixTime::from_millis(now),
+            mfa,
         },
     )
 }

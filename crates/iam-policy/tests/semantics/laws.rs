@@ -1,30 +1,58 @@
 //! What holds in every world.
 
 use core_types::{Restriction, Scope};
-use iam_policy::Holder;
+use iam_policy::{Holder, RoleRef};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::agreement::{decide, is_allowed};
 use crate::arb::{
-    arb_binding, arb_fate, arb_questions, arb_restriction, arb_role, arb_scope, arb_world, subjects,
+    arb_binding, arb_boundary, arb_policy, arb_questions, arb_restriction, arb_role, arb_scope,
+    arb_statement, arb_world, subjects,
 };
-use crate::reference::Question;
-use crate::world::{Fate, MemberFact, World, id, user};
+use crate::reference::{Question, Verdict};
+use crate::world::{
+    BindingFact, BoundaryFact, Fate, MemberFact, PolicyFact, RoleFact, StatementFact, World, id, user,
+};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
-    fn one_more_binding_never_denies_more(
-        world in arb_world(), binding in arb_binding(), questions in arb_questions(30)
+    fn one_more_allow_never_denies_more(
+        world in arb_world(), (binding, role, statement) in (arb_binding(), arb_role(50), arb_statement()),
+        is_role in any::<bool>(), questions in arb_questions(30)
     ) {
         let before = world.directory();
         let mut more = world;
-        more.bindings.push(binding);
+        let policy = add_policy(&mut more, StatementFact { is_deny: false, ..statement });
+        more.roles.push(RoleFact { policies: vec![], fate: Fate::Readable, ..role });
+        let role = if is_role { RoleRef::Custom(id(50)) } else { policy };
+        more.bindings.push(BindingFact { role, fate: Fate::Readable, ..binding });
         let after = more.directory();
         for question in questions {
             prop_assert!(!is_allowed(&before, &question) || is_allowed(&after, &question), "{:?}", question);
+        }
+    }
+
+    #[test]
+    fn one_more_denial_or_boundary_never_allows_more(
+        world in arb_world(), (binding, statement) in (arb_binding(), arb_statement()),
+        limit in arb_boundary(), subject in 0_u8..4, questions in arb_questions(30)
+    ) {
+        let before = world.directory();
+        let mut denied = world.clone();
+        let role = add_policy(&mut denied, StatementFact { is_deny: true, ..statement });
+        denied.bindings.push(BindingFact { role, ..binding });
+        let mut bounded = world;
+        if bounded.boundaries.iter().all(|boundary| boundary.subject != user(subject)) {
+            let (limit, fate) = limit;
+            bounded.boundaries.push(BoundaryFact { subject: user(subject), limit, fate });
+        }
+        let after = [denied.directory(), bounded.directory()];
+        for question in questions {
+            let was = is_allowed(&before, &question);
+            prop_assert!(after.iter().all(|after| was || !is_allowed(after, &question)), "{:?}", question);
         }
     }
 
@@ -60,8 +88,10 @@ proptest! {
         for question in questions {
             let was = decide(&before, &question);
             if question.subject == user(subject) {
-                let expected = is_allowed(&before, &question) || is_allowed(&alone, &question);
-                prop_assert_eq!(is_allowed(&after, &question), expected);
+                let sides = [&before, &alone].map(|side| decide(side, &question));
+                let is_any_denied = sides.iter().any(is_denial);
+                let is_any_allowed = sides.iter().any(|side| matches!(side, Verdict::Allowed { .. }));
+                prop_assert_eq!(is_allowed(&after, &question), is_any_allowed && !is_any_denied);
             } else {
                 prop_assert_eq!(decide(&after, &question), was);
             }
@@ -72,12 +102,12 @@ proptest! {
     fn what_happens_in_one_tenant_leaves_the_decisions_of_another_as_they_are(
         world in arb_world(),
         home in arb_scope(2),
-        (bindings, role, fates) in (vec(arb_binding(), 3), arb_role(0), vec(arb_fate(), 20)),
+        change in (vec(arb_binding(), 3), arb_role(0), arb_policy(0), vec(any::<bool>(), 20)),
         questions in arb_questions(60),
     ) {
         prop_assume!(!home.is_root());
         let before = world.directory();
-        let changed = change_within(&world, &home, &bindings, &role, &fates);
+        let changed = change_within(&world, &home, &change);
         let after = changed.directory();
         for question in questions {
             let stranger = world.subjects.iter().find(|subject| subject.id == question.subject);
@@ -100,39 +130,62 @@ proptest! {
     }
 }
 
-/// The world after whoever rules the tenant of `home`, and nobody else, has changed what it can.
+/// A policy of one statement, that can be bound.
+fn add_policy(world: &mut World, statement: StatementFact) -> RoleRef {
+    let (home, statements) = (Scope::root(), vec![statement]);
+    world.policies.push(PolicyFact { id: id(50), home, statements, fate: Fate::Readable });
+    RoleRef::Policy(id(50))
+}
+
+const fn is_denial(verdict: &Verdict) -> bool {
+    matches!(
+        verdict,
+        Verdict::ExplicitDeny { .. } | Verdict::UnreadableBinding(..) | Verdict::UnreadableRole(..)
+    )
+}
+
+/// The world after whoever rules the tenant of `home`, and nobody else, has changed what it can. Nobody can make
+/// a record unreadable, or readable again.
 fn change_within(
     world: &World,
     home: &Scope,
-    bindings: &[crate::world::BindingFact],
-    role: &crate::world::RoleFact,
-    fates: &[Fate],
+    (bindings, role, policy, keep): &(Vec<BindingFact>, RoleFact, PolicyFact, Vec<bool>),
 ) -> World {
     let mut changed = world.clone();
-    let mut fates = fates.iter().copied().cycle();
-    let mut fate = || fates.next().unwrap_or(Fate::Gone);
+    let mut keep = keep.iter().copied().cycle();
+    let mut change = |fate: &mut Fate| {
+        if *fate != Fate::Unreadable {
+            *fate = if keep.next().unwrap_or_default() { Fate::Readable } else { Fate::Gone };
+        }
+    };
     for subject in changed.subjects.iter_mut().filter(|subject| same_tenant(&subject.home, home)) {
         subject.enabled = !subject.enabled;
-        subject.fate = fate();
+        change(&mut subject.fate);
+        changed.boundaries.retain(|boundary| boundary.subject != subject.id);
     }
     let mut groups = Vec::new();
     for group in changed.groups.iter_mut().filter(|group| same_tenant(&group.home, home)) {
-        group.fate = fate();
-        groups.push(group.id);
+        change(&mut group.fate);
+        if group.fate != Fate::Unreadable {
+            groups.push(group.id);
+        }
     }
     for member in changed.members.iter_mut().filter(|member| groups.contains(&member.group)) {
-        member.fate = fate();
+        change(&mut member.fate);
     }
     for old in changed.roles.iter_mut().filter(|old| same_tenant(&old.home, home)) {
         old.patterns.clone_from(&role.patterns);
-        old.fate = fate();
+        old.policies.clone_from(&role.policies);
+        change(&mut old.fate);
     }
-    changed.bindings.retain(|binding| !same_tenant(&binding.scope, home));
+    for old in changed.policies.iter_mut().filter(|old| same_tenant(&old.home, home)) {
+        old.statements.clone_from(&policy.statements);
+        change(&mut old.fate);
+    }
+    changed.bindings.retain(|binding| !same_tenant(&binding.scope, home) || binding.fate == Fate::Unreadable);
     for (number, binding) in (100..).zip(bindings) {
-        let mut binding = binding.clone();
-        binding.id = id(number);
         if same_tenant(&binding.scope, home) {
-            changed.bindings.push(binding);
+            changed.bindings.push(BindingFact { id: id(number), fate: Fate::Readable, ..binding.clone() });
         }
     }
     changed

@@ -3,7 +3,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
     reason = "a helper that fails is a test that fails, and its numbers are small"
 )]
 

@@ -3,22 +3,32 @@
 use std::cmp::Reverse;
 
 use core_types::{Grant, Limit, Permission, PermissionPattern, Restriction, Scope, Subject, UnixTime};
-use iam_policy::{BindingId, BuiltInRole, GroupId, Holder, Missing, RoleRef};
+use iam_policy::{BindingId, BuiltInRole, GroupId, Holder, Missing, PolicyId, RoleRef, Truth};
 
-use crate::world::{BindingFact, Fate, SubjectFact, World};
+use crate::world::{BindingFact, ConditionFact, Fate, SubjectFact, TestFact, World};
 
-/// A decision, as plain facts.
+/// A decision, as plain facts. `Via` is the group, or the subject itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    Allowed { binding: BindingId, via: Option<GroupId>, scope: Scope },
+    Allowed { binding: BindingId, via: Via, scope: Scope, statement: StatementIs },
     UnreadablePolicy,
     UnknownSubject,
     UnreadableSubject,
     Disabled,
     RestrictionExpired(UnixTime),
-    NoGrant(Option<(BindingId, Option<GroupId>, Missing)>),
+    UnreadableBinding(BindingId, Via),
+    UnreadableRole(BindingId, Via, Option<PolicyId>),
+    ExplicitDeny { binding: BindingId, via: Via, statement: StatementIs, is_certain: bool },
+    NoGrant(Option<(BindingId, Via, Missing, StatementIs)>),
+    UnreadableBoundary(BindingId),
+    LimitedByBoundary(BindingId),
     LimitedByRestriction(BindingId),
 }
+
+pub(crate) type Via = Option<GroupId>;
+
+/// Which statement of which policy; `None` for a role's own patterns.
+pub(crate) type StatementIs = Option<(PolicyId, usize)>;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Question {
@@ -27,6 +37,7 @@ pub(crate) struct Question {
     pub(crate) permission: Permission,
     pub(crate) resource: Scope,
     pub(crate) now: UnixTime,
+    pub(crate) mfa: Option<bool>,
 }
 
 pub(crate) fn judge(world: &World, question: &Question) -> Verdict {
@@ -46,111 +57,291 @@ pub(crate) fn judge(world: &World, question: &Question) -> Verdict {
     {
         return Verdict::RestrictionExpired(at);
     }
-    let held = held(world, subject.id);
-    let mut granting: Vec<_> = held
-        .iter()
-        .filter(|(via, binding)| lacks(world, subject, *via, binding, question).is_empty())
-        .map(|(via, binding)| (*via, usize::MAX - binding.scope.levels().count(), binding.id, binding))
-        .collect();
-    granting.sort_by_key(|(via, height, id, _)| (*via, *height, *id));
-    let Some((via, _, _, binding)) = granting.first() else {
-        return Verdict::NoGrant(nearest(world, subject, &held, question));
-    };
-    if !restriction_allows(&question.restriction, question) {
-        return Verdict::LimitedByRestriction(binding.id);
-    }
-    Verdict::Allowed { binding: binding.id, via: *via, scope: binding.scope.clone() }
-}
-
-/// The bindings of a subject with the group each comes by: its own first, then by group.
-fn held(world: &World, subject: Subject) -> Vec<(Option<GroupId>, &BindingFact)> {
-    let mut sources = vec![(None, Holder::Subject(subject))];
-    for member in &world.members {
-        let exists = |id| world.groups.iter().any(|group| group.id == id && group.fate == Fate::Readable);
-        if member.subject == subject && member.fate == Fate::Readable && exists(member.group) {
-            sources.push((Some(member.group), Holder::Group(member.group)));
+    let mut allowed = None;
+    for source in sources(world, subject) {
+        let unreadable = bindings_of(world, &source, Fate::Unreadable).map(|binding| binding.id).min();
+        if let (Some(binding), true) = (unreadable, source.reaches(subject, &question.resource)) {
+            return Verdict::UnreadableBinding(binding, source.via);
+        }
+        for binding in sorted(bindings_of(world, &source, Fate::Readable)) {
+            let counts = !has_ended(binding, question) && source.reaches(subject, &binding.scope);
+            if !counts || !lies_in(&question.resource, &binding.scope) {
+                continue;
+            }
+            for said in clauses(world, binding) {
+                let clause = match said {
+                    Said::Unreadable(policy) => {
+                        return Verdict::UnreadableRole(binding.id, source.via, policy);
+                    }
+                    Said::Clause(clause) => clause,
+                };
+                if !clause.is_about(question) {
+                    continue;
+                }
+                let (binding, via, statement) = (binding, source.via, clause.statement);
+                let truth = holds(&clause.conditions, question);
+                if clause.is_deny && truth != Truth::False {
+                    let is_certain = truth == Truth::True;
+                    return Verdict::ExplicitDeny { binding: binding.id, via, statement, is_certain };
+                }
+                if !clause.is_deny && truth == Truth::True && source.grants && allowed.is_none() {
+                    let scope = binding.scope.clone();
+                    allowed =
+                        Some((binding.id, Verdict::Allowed { binding: binding.id, via, scope, statement }));
+                }
+            }
         }
     }
-    let mut held: Vec<_> = sources
-        .iter()
-        .flat_map(|(via, holder)| {
-            let readable = world.bindings.iter().filter(|binding| binding.fate == Fate::Readable);
-            readable.filter(|binding| binding.holder == *holder).map(|binding| (*via, binding))
-        })
-        .collect();
-    held.sort_by_key(|(via, binding)| (*via, Reverse(text_of(&binding.scope)), binding.id));
-    held
+    let Some((binding, allowed)) = allowed else {
+        return Verdict::NoGrant(nearest(world, subject, question));
+    };
+    let boundary = world.boundaries.iter().find(|boundary| boundary.subject == subject.id);
+    match boundary.map(|boundary| (boundary.fate, &boundary.limit)) {
+        None | Some((Fate::Gone, _)) => {}
+        Some((Fate::Unreadable, _)) => return Verdict::UnreadableBoundary(binding),
+        Some((Fate::Readable, limit)) => {
+            let has_ended = matches!(limit.expires_at(), Limit::Only(at) if at <= question.now);
+            if has_ended || !lists(limit, question) {
+                return Verdict::LimitedByBoundary(binding);
+            }
+        }
+    }
+    if lists(&question.restriction, question) { allowed } else { Verdict::LimitedByRestriction(binding) }
 }
 
-/// Everything for which the binding does not grant what is asked.
-fn lacks(
-    world: &World,
-    subject: &SubjectFact,
-    via: Option<GroupId>,
-    binding: &BindingFact,
-    question: &Question,
-) -> Vec<Missing> {
-    let mut lacks = Vec::new();
-    if matches!(binding.expires_at, Limit::Only(at) if at <= question.now) {
-        lacks.push(Missing::Expired);
+/// Where a subject has bindings from.
+struct Source {
+    via: Via,
+    holder: Holder,
+    /// Whether what is allowed counts.
+    grants: bool,
+    /// The group's, where it is known.
+    home: Option<Scope>,
+}
+
+impl Source {
+    fn reaches(&self, subject: &SubjectFact, scope: &Scope) -> bool {
+        in_reach(&subject.home, scope) && self.home.as_ref().is_none_or(|home| in_reach(home, scope))
     }
-    let group = via.and_then(|via| world.groups.iter().find(|group| group.id == via));
-    let role = match binding.role {
-        RoleRef::BuiltIn(role) => Some((Scope::root(), built_in(role))),
-        RoleRef::Custom(id) => world
-            .roles
-            .iter()
-            .find(|role| role.id == id && role.fate == Fate::Readable)
-            .map(|role| (role.home.clone(), role.patterns.clone())),
-        _ => None,
+}
+
+fn sources(world: &World, subject: &SubjectFact) -> Vec<Source> {
+    let own = Source { via: None, holder: Holder::Subject(subject.id), grants: true, home: None };
+    let mut all = vec![own];
+    let mut memberships: Vec<_> = world
+        .members
+        .iter()
+        .filter(|member| member.subject == subject.id && member.fate != Fate::Gone)
+        .collect();
+    memberships.sort_by_key(|member| member.group);
+    for member in memberships {
+        let group = world.groups.iter().find(|group| group.id == member.group && group.fate != Fate::Gone);
+        if let Some(group) = group {
+            let is_readable = group.fate == Fate::Readable;
+            all.push(Source {
+                via: Some(group.id),
+                holder: Holder::Group(group.id),
+                grants: is_readable && member.fate == Fate::Readable,
+                home: is_readable.then(|| group.home.clone()),
+            });
+        }
+    }
+    all
+}
+
+fn bindings_of<'w>(world: &'w World, source: &Source, fate: Fate) -> impl Iterator<Item = &'w BindingFact> {
+    let holder = source.holder;
+    world.bindings.iter().filter(move |binding| binding.holder == holder && binding.fate == fate)
+}
+
+fn sorted<'w>(bindings: impl Iterator<Item = &'w BindingFact>) -> Vec<&'w BindingFact> {
+    let mut bindings: Vec<_> = bindings.collect();
+    bindings.sort_by_key(|binding| (Reverse(text_of(&binding.scope)), binding.id));
+    bindings
+}
+
+enum Said {
+    Clause(Clause),
+    Unreadable(Option<PolicyId>),
+}
+
+struct Clause {
+    is_deny: bool,
+    patterns: Vec<PermissionPattern>,
+    scopes: Option<Vec<Scope>>,
+    conditions: Vec<ConditionFact>,
+    statement: StatementIs,
+}
+
+impl Clause {
+    fn is_at(&self, question: &Question) -> bool {
+        self.scopes.as_ref().is_none_or(|all| all.iter().any(|scope| lies_in(&question.resource, scope)))
+    }
+
+    fn permits(&self, question: &Question) -> bool {
+        self.patterns.iter().any(|pattern| permits(pattern, &question.permission))
+    }
+
+    fn is_about(&self, question: &Question) -> bool {
+        self.is_at(question) && self.permits(question)
+    }
+}
+
+/// What is said by what is bound, in order.
+fn clauses(world: &World, binding: &BindingFact) -> Vec<Said> {
+    let own = |patterns| {
+        let (scopes, conditions, statement) = (None, vec![], None);
+        Said::Clause(Clause { is_deny: false, patterns, scopes, conditions, statement })
     };
-    let in_tenant = |home: &Scope| is_root(home) || tenant(home) == tenant(&binding.scope);
-    let role = role.filter(|(home, _)| lies_in(&binding.scope, home));
-    if !in_tenant(&subject.home) || !group.is_none_or(|group| in_tenant(&group.home)) {
-        lacks.push(Missing::OutOfReach);
+    match binding.role {
+        RoleRef::BuiltIn(role) => vec![own(built_in(role))],
+        RoleRef::Policy(id) => statements(world, id, &binding.scope, None),
+        RoleRef::Custom(id) => {
+            let Some(role) = world.roles.iter().find(|role| role.id == id) else { return vec![] };
+            match role.fate {
+                Fate::Gone => vec![],
+                Fate::Unreadable => vec![Said::Unreadable(None)],
+                Fate::Readable if !lies_in(&binding.scope, &role.home) => vec![],
+                Fate::Readable => {
+                    let policies = role.policies.iter();
+                    let attached =
+                        policies.flat_map(|policy| statements(world, *policy, &binding.scope, Some(*policy)));
+                    [own(role.patterns.clone())].into_iter().chain(attached).collect()
+                }
+            }
+        }
+        _ => vec![],
     }
-    if role.is_none() {
-        lacks.push(Missing::Role);
+}
+
+fn statements(world: &World, id: PolicyId, scope: &Scope, named: Option<PolicyId>) -> Vec<Said> {
+    let Some(policy) = world.policies.iter().find(|policy| policy.id == id) else { return vec![] };
+    match policy.fate {
+        Fate::Gone => vec![],
+        Fate::Unreadable => vec![Said::Unreadable(named)],
+        Fate::Readable if !lies_in(scope, &policy.home) => vec![],
+        Fate::Readable => policy
+            .statements
+            .iter()
+            .enumerate()
+            .map(|(index, fact)| {
+                Said::Clause(Clause {
+                    is_deny: fact.is_deny,
+                    patterns: fact.patterns.clone(),
+                    scopes: fact.scopes.clone(),
+                    conditions: fact.conditions.clone(),
+                    statement: Some((id, index)),
+                })
+            })
+            .collect(),
     }
-    if !lies_in(&question.resource, &binding.scope) {
-        lacks.push(Missing::Scope);
+}
+
+fn holds(conditions: &[ConditionFact], question: &Question) -> Truth {
+    let results: Vec<Option<bool>> = conditions
+        .iter()
+        .map(|condition| {
+            let result = match condition.test {
+                TestFact::Mfa => question.mfa,
+                TestFact::From(at) => Some(question.now.as_millis() >= at),
+            };
+            result.map(|result| result != condition.not)
+        })
+        .collect();
+    if results.contains(&Some(false)) {
+        Truth::False
+    } else if results.contains(&None) {
+        Truth::Unknown
+    } else {
+        Truth::True
     }
-    if role
-        .is_some_and(|(_, patterns)| !patterns.iter().any(|pattern| permits(pattern, &question.permission)))
-    {
-        lacks.push(Missing::Permission);
-    }
-    lacks
 }
 
 fn nearest(
     world: &World,
     subject: &SubjectFact,
-    held: &[(Option<GroupId>, &BindingFact)],
     question: &Question,
-) -> Option<(BindingId, Option<GroupId>, Missing)> {
-    let of_tenant = |scope: &Scope| is_root(scope) || tenant(scope) == tenant(&question.resource);
-    let group_home = |via| world.groups.iter().find(|group| group.id == via).map(|group| group.home.clone());
-    let mut near: Vec<_> = held
-        .iter()
-        .filter(|(_, binding)| of_tenant(&binding.scope) && of_tenant(&subject.home))
-        .filter(|(via, _)| via.and_then(group_home).is_none_or(|home| of_tenant(&home)))
-        .filter_map(|(via, binding)| match lacks(world, subject, *via, binding, question)[..] {
-            [only] => Some((binding.id, *via, only)),
-            _ => None,
-        })
-        .collect();
-    near.sort_by_key(|(_, _, missing)| *missing);
+) -> Option<(BindingId, Via, Missing, StatementIs)> {
+    let mut near = Vec::new();
+    for source in sources(world, subject) {
+        if !source.grants || !source.reaches(subject, &question.resource) {
+            continue;
+        }
+        for binding in sorted(bindings_of(world, &source, Fate::Readable)) {
+            if !in_reach(&binding.scope, &question.resource) {
+                continue;
+            }
+            let mut outside = Vec::new();
+            if has_ended(binding, question) {
+                outside.push(Missing::Expired);
+            }
+            if !source.reaches(subject, &binding.scope) {
+                outside.push(Missing::OutOfReach);
+            }
+            let is_here = lies_in(&question.resource, &binding.scope);
+            let mut lacks: Vec<(Missing, StatementIs)> = Vec::new();
+            if !is_there(world, binding) {
+                if outside.is_empty() && is_here {
+                    lacks.push((Missing::Role, None));
+                }
+            } else {
+                for said in clauses(world, binding) {
+                    let Said::Clause(clause) = said else { continue };
+                    let mut lacking = outside.clone();
+                    if holds(&clause.conditions, question) != Truth::True {
+                        lacking.push(Missing::Condition);
+                    }
+                    if !is_here || !clause.is_at(question) {
+                        lacking.push(Missing::Scope);
+                    }
+                    if !clause.permits(question) {
+                        lacking.push(Missing::Permission);
+                    }
+                    if let ([only], false) = (&lacking[..], clause.is_deny) {
+                        lacks.push((*only, clause.statement));
+                    }
+                }
+            }
+            lacks.sort_by_key(|(missing, _)| *missing);
+            if let Some((missing, statement)) = lacks.first() {
+                near.push((binding.id, source.via, *missing, *statement));
+            }
+        }
+    }
+    near.sort_by_key(|(_, _, missing, _)| *missing);
     near.first().copied()
 }
 
-pub(crate) fn restriction_allows(restriction: &Restriction, question: &Question) -> bool {
-    match restriction.grants() {
+/// Whether what is bound exists and can count at the scope of the binding.
+fn is_there(world: &World, binding: &BindingFact) -> bool {
+    let home = match binding.role {
+        RoleRef::BuiltIn(_) => Some(Scope::root()),
+        RoleRef::Custom(id) => {
+            let role = world.roles.iter().find(|role| role.id == id && role.fate == Fate::Readable);
+            role.map(|role| role.home.clone())
+        }
+        RoleRef::Policy(id) => {
+            let policy =
+                world.policies.iter().find(|policy| policy.id == id && policy.fate == Fate::Readable);
+            policy.map(|policy| policy.home.clone())
+        }
+        _ => None,
+    };
+    home.is_some_and(|home| lies_in(&binding.scope, &home))
+}
+
+/// Whether the restriction or boundary lists it, ended or not.
+pub(crate) fn lists(limit: &Restriction, question: &Question) -> bool {
+    match limit.grants() {
         Limit::Unlimited => true,
         Limit::Only(grants) => grants.iter().any(|Grant { permissions, scope }| {
             permits(permissions, &question.permission) && lies_in(&question.resource, scope)
         }),
     }
+}
+
+fn has_ended(binding: &BindingFact, question: &Question) -> bool {
+    matches!(binding.expires_at, Limit::Only(at) if at <= question.now)
 }
 
 /// The roles of the table, once more.
@@ -179,8 +370,9 @@ fn lies_in(inner: &Scope, outer: &Scope) -> bool {
     inner.starts_with(&outer)
 }
 
-fn is_root(scope: &Scope) -> bool {
-    scope.levels().count() == 0
+/// The root reaches everywhere, others their own tenant.
+fn in_reach(home: &Scope, scope: &Scope) -> bool {
+    home.levels().next().is_none() || tenant(home) == tenant(scope)
 }
 
 fn tenant(scope: &Scope) -> Option<String> {
@@ -189,5 +381,5 @@ fn tenant(scope: &Scope) -> Option<String> {
 
 /// The text bindings are sorted by; the root's comes first.
 fn text_of(scope: &Scope) -> String {
-    if is_root(scope) { String::new() } else { scope.to_string() }
+    if scope.levels().next().is_none() { String::new() } else { scope.to_string() }
 }

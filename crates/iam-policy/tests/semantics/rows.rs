@@ -6,7 +6,10 @@ use iam_policy::{BuiltInRole, Holder, Missing, RoleRef};
 use crate::agreement::{decide, is_allowed};
 use crate::arb::pattern;
 use crate::reference::{Question, Verdict};
-use crate::world::{BindingFact, Fate, GroupFact, MemberFact, RoleFact, SubjectFact, World, id, user};
+use crate::world::{
+    BindingFact, BoundaryFact, ConditionFact, Fate, GroupFact, MemberFact, PolicyFact, RoleFact,
+    StatementFact, SubjectFact, TestFact, World, id, user,
+};
 
 #[test]
 fn nobody_else_may_do_anything() {
@@ -37,7 +40,8 @@ fn a_binding_grants_what_its_role_permits_at_its_scope_and_below() {
     let world = alice_with("apps:read", "project/web");
     for scope in ["project/web", "project/web/vcluster/ci", "project/web/vcluster/ci/namespace/build"] {
         let scope: Scope = scope.parse().unwrap();
-        let allowed = Verdict::Allowed { binding: id(1), via: None, scope: "project/web".parse().unwrap() };
+        let (binding, via, statement) = (id(1), None, None);
+        let allowed = Verdict::Allowed { binding, via, scope: "project/web".parse().unwrap(), statement };
         assert_eq!(answer(&world, "apps:read", &scope.to_string()), allowed);
     }
     for scope in ["/", "project/web-2", "project/we", "vcluster/ci", "project/shop/vcluster/ci"] {
@@ -55,8 +59,12 @@ fn a_member_has_the_bindings_of_its_groups() {
     world.bindings[0].holder = Holder::Group(id(3));
     assert_eq!(answer(&world, "apps:read", "project/web"), Verdict::NoGrant(None));
     world.members = vec![MemberFact { group: id(3), subject: user(1), fate: Fate::Readable }];
-    let allowed =
-        Verdict::Allowed { binding: id(1), via: Some(id(3)), scope: "project/web".parse().unwrap() };
+    let allowed = Verdict::Allowed {
+        binding: id(1),
+        via: Some(id(3)),
+        scope: "project/web".parse().unwrap(),
+        statement: None,
+    };
     assert_eq!(answer(&world, "apps:read", "project/web"), allowed);
 }
 
@@ -68,38 +76,178 @@ fn a_binding_holds_until_the_instant_it_ends() {
     let directory = world.directory();
     assert!(is_allowed(&directory, &at(999)));
     for now in [1_000, 1_001, u64::MAX] {
-        let missed = Verdict::NoGrant(Some((id(1), None, Missing::Expired)));
+        let missed = Verdict::NoGrant(Some((id(1), None, Missing::Expired, None)));
         assert_eq!(decide(&directory, &at(now)), missed);
     }
 }
 
 #[test]
-fn what_is_deleted_or_unreadable_grants_nothing() {
-    let mut whole = alice_with("apps:read", "/");
-    whole.groups = vec![GroupFact { id: id(3), home: Scope::root(), fate: Fate::Readable }];
-    whole.members = vec![MemberFact { group: id(3), subject: user(1), fate: Fate::Readable }];
-    whole.bindings[0].holder = Holder::Group(id(3));
-    assert!(is_allowed(&whole.directory(), &question("apps:read", "/")));
-    for fate in [Fate::Unreadable, Fate::Gone] {
-        for part in ["role", "binding", "membership", "group"] {
-            let mut world = whole.clone();
-            match part {
-                "role" => world.roles[0].fate = fate,
-                "binding" => world.bindings[0].fate = fate,
-                "membership" => world.members[0].fate = fate,
-                _ => world.groups[0].fate = fate,
-            }
-            let nearest = (part == "role").then_some((id(1), Some(id(3)), Missing::Role));
-            assert_eq!(answer(&world, "apps:read", "/"), Verdict::NoGrant(nearest), "{part} {fate:?}");
+fn what_is_deleted_says_nothing() {
+    for part in ["role", "binding", "membership", "group", "policy"] {
+        let mut world = group_with_a_policy("apps:read");
+        assert!(is_allowed(&world.directory(), &question("apps:read", "/")));
+        assert!(matches!(answer(&world, "apps:write", "/"), Verdict::ExplicitDeny { .. }));
+        *fate_of(&mut world, part) = Fate::Gone;
+        let nearest = (part == "role").then_some((id(1), Some(id(3)), Missing::Role, None));
+        let expected = Verdict::NoGrant(nearest);
+        if part == "policy" {
+            assert!(is_allowed(&world.directory(), &question("apps:read", "/")));
+        } else {
+            assert_eq!(answer(&world, "apps:read", "/"), expected, "{part}");
         }
+        assert!(matches!(answer(&world, "apps:write", "/"), Verdict::NoGrant(_)), "{part}");
     }
+}
+
+#[test]
+fn an_unreadable_binding_denies_everything_to_its_holder() {
+    let mut world = group_with_a_policy("*:*");
+    *fate_of(&mut world, "binding") = Fate::Unreadable;
+    world.bindings.push(BindingFact { id: id(4), holder: Holder::Subject(user(1)), ..readable(&world) });
+    assert_eq!(answer(&world, "apps:read", "project/web"), Verdict::UnreadableBinding(id(1), Some(id(3))));
+    world.members.clear();
+    assert!(is_allowed(&world.directory(), &question("apps:read", "project/web")));
+}
+
+#[test]
+fn an_unreadable_role_or_policy_denies_everything_where_it_is_bound() {
+    for (part, policy) in [("role", None), ("policy", Some(id(6)))] {
+        let mut world = group_with_a_policy("*:*");
+        world.bindings.push(BindingFact {
+            id: id(4),
+            role: BuiltInRole::Administrator.into(),
+            ..readable(&world)
+        });
+        world.bindings[0].scope = "project/web".parse().unwrap();
+        *fate_of(&mut world, part) = Fate::Unreadable;
+        let denied = Verdict::UnreadableRole(id(1), Some(id(3)), policy);
+        assert_eq!(answer(&world, "other:thing", "project/web/vcluster/ci"), denied);
+        assert!(is_allowed(&world.directory(), &question("other:thing", "project/shop")));
+    }
+}
+
+#[test]
+fn of_an_unreadable_group_or_membership_only_the_denials_count() {
+    for part in ["group", "membership"] {
+        let mut world = group_with_a_policy("apps:*");
+        *fate_of(&mut world, part) = Fate::Unreadable;
+        assert_eq!(answer(&world, "apps:read", "/"), Verdict::NoGrant(None), "{part}");
+        assert!(matches!(answer(&world, "apps:write", "/"), Verdict::ExplicitDeny { .. }), "{part}");
+    }
+}
+
+#[test]
+fn a_denial_stands_above_every_allow() {
+    let mut world = alice_with("*:*", "/");
+    let deny = StatementFact { is_deny: true, ..allowing("apps:*") };
+    add_policy(&mut world, "project/web", vec![allowing("databases:*"), deny]);
+    let (binding, statement) = (id(5), Some((id(6), 1)));
+    let denied = Verdict::ExplicitDeny { binding, via: None, statement, is_certain: true };
+    assert_eq!(answer(&world, "apps:read", "project/web/vcluster/ci"), denied);
+    assert!(is_allowed(&world.directory(), &question("apps:read", "project/shop")));
+    assert!(is_allowed(&world.directory(), &question("databases:read", "project/web")));
+}
+
+#[test]
+fn a_statement_counts_at_its_scopes_within_that_of_the_binding() {
+    let mut world = alice_alone();
+    let at = |scopes: &[&str]| StatementFact {
+        scopes: Some(scopes.iter().map(|scope| scope.parse().unwrap()).collect()),
+        ..allowing("apps:read")
+    };
+    add_policy(&mut world, "project/web", vec![at(&["project/web/vcluster/ci", "project/shop"]), at(&[])]);
+    assert!(is_allowed(&world.directory(), &question("apps:read", "project/web/vcluster/ci")));
+    for scope in ["project/web", "project/shop", "project/web/vcluster/qa"] {
+        assert!(matches!(answer(&world, "apps:read", scope), Verdict::NoGrant(_)), "{scope}");
+    }
+}
+
+#[test]
+fn an_allow_applies_only_where_all_its_conditions_are_true() {
+    let mut world = alice_alone();
+    let condition = |not, test| ConditionFact { not, test };
+    let conditions = vec![condition(false, TestFact::Mfa), condition(true, TestFact::From(10))];
+    add_policy(&mut world, "/", vec![StatementFact { conditions, ..allowing("apps:read") }]);
+    let directory = world.directory();
+    let asked = |mfa, now| Question { mfa, now: UnixTime::from_millis(now), ..question("apps:read", "/") };
+    assert!(is_allowed(&directory, &asked(Some(true), 9)));
+    for (mfa, now) in [(Some(true), 10), (Some(false), 9), (None, 9), (None, 10)] {
+        let missed = Verdict::NoGrant(Some((id(5), None, Missing::Condition, Some((id(6), 0)))));
+        assert_eq!(decide(&directory, &asked(mfa, now)), missed, "{mfa:?} {now}");
+    }
+}
+
+#[test]
+fn a_denial_applies_unless_a_condition_is_false() {
+    let mut world = alice_with("*:*", "/");
+    let conditions = vec![ConditionFact { not: true, test: TestFact::Mfa }];
+    let deny = StatementFact { is_deny: true, conditions, ..allowing("*:delete") };
+    add_policy(&mut world, "/", vec![deny]);
+    let directory = world.directory();
+    let asked = |mfa| decide(&directory, &Question { mfa, ..question("apps:delete", "/") });
+    assert!(matches!(asked(Some(true)), Verdict::Allowed { .. }));
+    for (mfa, is_certain) in [(Some(false), true), (None, false)] {
+        let statement = Some((id(6), 0));
+        assert_eq!(asked(mfa), Verdict::ExplicitDeny { binding: id(5), via: None, statement, is_certain });
+    }
+}
+
+#[test]
+fn a_policy_of_a_role_counts_wherever_the_role_is_bound() {
+    let mut world = alice_with("apps:read", "project/web");
+    add_policy(&mut world, "/", vec![allowing("storage:*")]);
+    world.bindings.truncate(1);
+    assert!(!is_allowed(&world.directory(), &question("storage:read", "project/web")));
+    world.roles[0].policies = vec![id(6), id(7)];
+    assert!(is_allowed(&world.directory(), &question("storage:read", "project/web")));
+    assert!(!is_allowed(&world.directory(), &question("storage:read", "project/shop")));
+}
+
+#[test]
+fn a_policy_says_nothing_outside_its_home() {
+    let mut world = alice_with("apps:read", "/");
+    add_policy(
+        &mut world,
+        "/",
+        vec![allowing("storage:*"), StatementFact { is_deny: true, ..allowing("*:*") }],
+    );
+    world.policies[0].home = "project/web".parse().unwrap();
+    assert!(is_allowed(&world.directory(), &question("apps:read", "project/web")));
+    assert!(!is_allowed(&world.directory(), &question("storage:read", "project/web")));
+    world.bindings[1].scope = "project/web".parse().unwrap();
+    assert!(matches!(answer(&world, "apps:read", "project/web"), Verdict::ExplicitDeny { .. }));
+}
+
+#[test]
+fn a_boundary_cuts_off_what_it_does_not_list_and_none_cuts_off_nothing() {
+    let mut world = alice_with("*:*", "/");
+    assert!(is_allowed(&world.directory(), &question("apps:write", "/")));
+    let web = Grant::new(pattern("apps:*"), "project/web".parse().unwrap());
+    let limit = Restriction::only([web]).unwrap();
+    world.boundaries = vec![BoundaryFact { subject: user(1), limit: limit.clone(), fate: Fate::Readable }];
+    assert!(is_allowed(&world.directory(), &question("apps:write", "project/web")));
+    assert_eq!(answer(&world, "apps:write", "/"), Verdict::LimitedByBoundary(id(1)));
+    world.boundaries[0].limit = limit.expiring(UnixTime::EPOCH);
+    assert_eq!(answer(&world, "apps:write", "project/web"), Verdict::LimitedByBoundary(id(1)));
+    world.boundaries[0].limit = Restriction::nothing();
+    assert_eq!(answer(&world, "apps:write", "project/web"), Verdict::LimitedByBoundary(id(1)));
+    world.boundaries[0].limit = Restriction::unrestricted();
+    assert!(is_allowed(&world.directory(), &question("apps:write", "/")));
+}
+
+#[test]
+fn an_unreadable_boundary_allows_nothing() {
+    let mut world = alice_with("*:*", "/");
+    let limit = Restriction::unrestricted();
+    world.boundaries = vec![BoundaryFact { subject: user(1), limit, fate: Fate::Unreadable }];
+    assert_eq!(answer(&world, "apps:read", "/"), Verdict::UnreadableBoundary(id(1)));
 }
 
 #[test]
 fn a_role_without_patterns_grants_nothing() {
     let mut world = alice_with("apps:read", "/");
     world.roles[0].patterns.clear();
-    let missed = Verdict::NoGrant(Some((id(1), None, Missing::Permission)));
+    let missed = Verdict::NoGrant(Some((id(1), None, Missing::Permission, None)));
     assert_eq!(answer(&world, "apps:read", "/"), missed);
 }
 
@@ -107,7 +255,7 @@ fn a_role_without_patterns_grants_nothing() {
 fn a_role_grants_nothing_outside_its_home() {
     let mut world = alice_with("apps:read", "/");
     world.roles[0].home = "project/web".parse().unwrap();
-    let missed = Verdict::NoGrant(Some((id(1), None, Missing::Role)));
+    let missed = Verdict::NoGrant(Some((id(1), None, Missing::Role, None)));
     assert_eq!(answer(&world, "apps:read", "project/web"), missed);
     world.bindings[0].scope = "project/web".parse().unwrap();
     assert!(is_allowed(&world.directory(), &question("apps:read", "project/web")));
@@ -131,7 +279,7 @@ fn what_is_at_home_in_one_tenant_holds_nothing_in_another_or_above() {
     // At home, what was bound too high up is named as what is near.
     let mut world = alice_with("apps:read", "/");
     world.subjects[0].home = "project/web".parse().unwrap();
-    let missed = Verdict::NoGrant(Some((id(1), None, Missing::OutOfReach)));
+    let missed = Verdict::NoGrant(Some((id(1), None, Missing::OutOfReach, None)));
     assert_eq!(answer(&world, "apps:read", "project/web"), missed);
     let mut world = alice_with("apps:read", "project/web");
     world.subjects[0].home = "project/web/vcluster/ci".parse().unwrap();
@@ -161,7 +309,7 @@ fn a_restriction_gives_nothing() {
     let world = alice_with("apps:read", "/");
     let all = Restriction::only([Grant::new(pattern("*:*"), Scope::root())]).unwrap();
     let asked = Question { restriction: all, ..question("apps:write", "/") };
-    let missed = Verdict::NoGrant(Some((id(1), None, Missing::Permission)));
+    let missed = Verdict::NoGrant(Some((id(1), None, Missing::Permission, None)));
     assert_eq!(decide(&world.directory(), &asked), missed);
 }
 
@@ -264,12 +412,8 @@ pub(crate) fn alice_alone() -> World {
 
 /// Alice with a role of one pattern, bound at one scope by binding 1.
 fn alice_with(permissions: &str, scope: &str) -> World {
-    let role = RoleFact {
-        id: id(2),
-        home: Scope::root(),
-        patterns: vec![pattern(permissions)],
-        fate: Fate::Readable,
-    };
+    let (home, patterns, policies) = (Scope::root(), vec![pattern(permissions)], vec![]);
+    let role = RoleFact { id: id(2), home, patterns, policies, fate: Fate::Readable };
     let binding = BindingFact {
         id: id(1),
         role: RoleRef::Custom(id(2)),
@@ -281,6 +425,51 @@ fn alice_with(permissions: &str, scope: &str) -> World {
     World { roles: vec![role], bindings: vec![binding], ..alice_alone() }
 }
 
+/// Alice in group 3, which holds role 2 by binding 1; with the role comes policy 6, which denies `*:write`.
+fn group_with_a_policy(permissions: &str) -> World {
+    let mut world = alice_with(permissions, "/");
+    world.groups = vec![GroupFact { id: id(3), home: Scope::root(), fate: Fate::Readable }];
+    world.members = vec![MemberFact { group: id(3), subject: user(1), fate: Fate::Readable }];
+    world.bindings[0].holder = Holder::Group(id(3));
+    add_policy(&mut world, "/", vec![StatementFact { is_deny: true, ..allowing("*:write") }]);
+    world.bindings.truncate(1);
+    world.roles[0].policies = vec![id(6)];
+    world
+}
+
+/// Policy 6, bound to Alice by binding 5.
+fn add_policy(world: &mut World, scope: &str, statements: Vec<StatementFact>) {
+    let policy = PolicyFact { id: id(6), home: Scope::root(), statements, fate: Fate::Readable };
+    world.policies = vec![policy];
+    world.bindings.push(BindingFact {
+        id: id(5),
+        role: RoleRef::Policy(id(6)),
+        holder: Holder::Subject(user(1)),
+        scope: scope.parse().unwrap(),
+        expires_at: Limit::Unlimited,
+        fate: Fate::Readable,
+    });
+}
+
+fn allowing(permissions: &str) -> StatementFact {
+    StatementFact { is_deny: false, patterns: vec![pattern(permissions)], scopes: None, conditions: vec![] }
+}
+
+/// The first binding, as it would be readable.
+fn readable(world: &World) -> BindingFact {
+    BindingFact { fate: Fate::Readable, ..world.bindings[0].clone() }
+}
+
+fn fate_of<'w>(world: &'w mut World, part: &str) -> &'w mut Fate {
+    match part {
+        "role" => &mut world.roles[0].fate,
+        "binding" => &mut world.bindings[0].fate,
+        "membership" => &mut world.members[0].fate,
+        "policy" => &mut world.policies[0].fate,
+        _ => &mut world.groups[0].fate,
+    }
+}
+
 fn question(permission: &str, resource: &str) -> Question {
     Question {
         subject: user(1),
@@ -288,6 +477,7 @@ fn question(permission: &str, resource: &str) -> Question {
         permission: permission.parse().unwrap(),
         resource: resource.parse().unwrap(),
         now: UnixTime::EPOCH,
+        mfa: None,
     }
 }
 

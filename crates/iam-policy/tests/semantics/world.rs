@@ -1,8 +1,8 @@
 //! A world as plain lists, and the records of it written by hand: what is stored is part of what is tested.
 
-use core_types::{Id, Limit, PermissionPattern, Scope, Subject, UnixTime};
+use core_types::{Id, Limit, PermissionPattern, Restriction, Scope, Subject, UnixTime};
 use iam_policy::testing::put;
-use iam_policy::{BindingId, Directory, GroupId, Holder, RoleId, RoleRef};
+use iam_policy::{BindingId, Directory, GroupId, Holder, PolicyId, RoleId, RoleRef};
 use state_store::{Key, Revision, Value};
 
 #[derive(Debug, Clone, Default)]
@@ -12,6 +12,8 @@ pub(crate) struct World {
     pub(crate) roles: Vec<RoleFact>,
     pub(crate) members: Vec<MemberFact>,
     pub(crate) bindings: Vec<BindingFact>,
+    pub(crate) policies: Vec<PolicyFact>,
+    pub(crate) boundaries: Vec<BoundaryFact>,
     pub(crate) has_unknown_family: bool,
 }
 
@@ -43,6 +45,45 @@ pub(crate) struct RoleFact {
     pub(crate) id: RoleId,
     pub(crate) home: Scope,
     pub(crate) patterns: Vec<PermissionPattern>,
+    /// In order, each once.
+    pub(crate) policies: Vec<PolicyId>,
+    pub(crate) fate: Fate,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct PolicyFact {
+    pub(crate) id: PolicyId,
+    pub(crate) home: Scope,
+    pub(crate) statements: Vec<StatementFact>,
+    pub(crate) fate: Fate,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct StatementFact {
+    pub(crate) is_deny: bool,
+    pub(crate) patterns: Vec<PermissionPattern>,
+    /// `None` is everywhere.
+    pub(crate) scopes: Option<Vec<Scope>>,
+    pub(crate) conditions: Vec<ConditionFact>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConditionFact {
+    pub(crate) not: bool,
+    pub(crate) test: TestFact,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TestFact {
+    Mfa,
+    /// Not before this millisecond.
+    From(u64),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct BoundaryFact {
+    pub(crate) subject: Subject,
+    pub(crate) limit: Restriction,
     pub(crate) fate: Fate,
 }
 
@@ -84,25 +125,33 @@ impl World {
             let data = format!(r#"{{"id":"{id}","name":"some","home":"{home}"}}"#);
             entry(*fate, format!("group/{id}"), "group", data);
         }
-        for RoleFact { id, home, patterns, fate } in &self.roles {
-            let patterns: Vec<String> = patterns.iter().map(|pattern| format!(r#""{pattern}""#)).collect();
-            let patterns = patterns.join(",");
-            let data = format!(r#"{{"id":"{id}","name":"role","home":"{home}","permissions":[{patterns}]}}"#);
+        for RoleFact { id, home, patterns, policies, fate } in &self.roles {
+            let (patterns, policies) = (texts(patterns), texts(policies));
+            let data = format!(
+                r#"{{"id":"{id}","name":"role","home":"{home}","permissions":{patterns},"policies":{policies}}}"#
+            );
             entry(*fate, format!("role/{id}"), "role", data);
+        }
+        for PolicyFact { id, home, statements, fate } in &self.policies {
+            let statements: Vec<String> = statements.iter().map(statement).collect();
+            let document = format!(r#"{{"statements":[{}]}}"#, statements.join(","));
+            let data = format!(r#"{{"id":"{id}","name":"policy","home":"{home}","document":{document}}}"#);
+            entry(*fate, format!("policy/{id}"), "policy", data);
+        }
+        for BoundaryFact { subject, limit, fate } in &self.boundaries {
+            let data = format!(r#"{{"subject":"{subject}","limit":{}}}"#, restriction(limit));
+            entry(*fate, format!("boundary/{subject}"), "boundary", data);
         }
         for MemberFact { group, subject, fate } in &self.members {
             let data = format!(r#"{{"group":"{group}","subject":"{subject}"}}"#);
             entry(*fate, format!("member/{group}/{subject}"), "membership", data);
         }
         for BindingFact { id, role, holder, scope, expires_at, fate } in &self.bindings {
-            let end = match expires_at {
-                Limit::Unlimited => r#""unlimited""#.to_owned(),
-                Limit::Only(at) => format!(r#"{{"only":{at}}}"#),
-            };
+            let end = limit(*expires_at);
             let data = format!(
                 r#"{{"id":"{id}","role":"{role}","holder":"{holder}","scope":"{scope}","expires_at":{end}}}"#
             );
-            entry(*fate, format!("binding/{id}"), "binding", data);
+            entry(*fate, format!("binding/{holder}/{id}"), "binding", data);
         }
         if self.has_unknown_family {
             entry(Fate::Unreadable, "denial/dny_1".to_owned(), "denial", String::new());
@@ -113,6 +162,57 @@ impl World {
     pub(crate) fn directory(&self) -> Directory {
         directory_of(&self.entries())
     }
+}
+
+fn statement(fact: &StatementFact) -> String {
+    let effect = if fact.is_deny { "deny" } else { "allow" };
+    let scopes = match &fact.scopes {
+        None => r#""unlimited""#.to_owned(),
+        Some(scopes) => format!(r#"{{"only":{}}}"#, texts(scopes)),
+    };
+    let conditions: Vec<String> = fact
+        .conditions
+        .iter()
+        .map(|ConditionFact { not, test }| {
+            let test = match test {
+                TestFact::Mfa => r#""mfa""#.to_owned(),
+                TestFact::From(at) => format!(r#"{{"time":{{"from":{{"only":{at}}},"until":"unlimited"}}}}"#),
+            };
+            format!(r#"{{"not":{not},"test":{test}}}"#)
+        })
+        .collect();
+    let (patterns, conditions) = (texts(&fact.patterns), conditions.join(","));
+    format!(
+        r#"{{"effect":"{effect}","permissions":{patterns},"scopes":{scopes},"conditions":[{conditions}]}}"#
+    )
+}
+
+fn restriction(restriction: &Restriction) -> String {
+    let grants = match restriction.grants() {
+        Limit::Unlimited => r#""unlimited""#.to_owned(),
+        Limit::Only(grants) => {
+            let grants: Vec<String> = grants
+                .iter()
+                .map(|grant| {
+                    format!(r#"{{"permissions":"{}","scope":"{}"}}"#, grant.permissions, grant.scope)
+                })
+                .collect();
+            format!(r#"{{"only":[{}]}}"#, grants.join(","))
+        }
+    };
+    format!(r#"{{"grants":{grants},"expires_at":{}}}"#, limit(restriction.expires_at()))
+}
+
+fn limit(limit: Limit<UnixTime>) -> String {
+    match limit {
+        Limit::Unlimited => r#""unlimited""#.to_owned(),
+        Limit::Only(at) => format!(r#"{{"only":{at}}}"#),
+    }
+}
+
+fn texts<T: std::fmt::Display>(values: &[T]) -> String {
+    let texts: Vec<String> = values.iter().map(|value| format!(r#""{value}""#)).collect();
+    format!("[{}]", texts.join(","))
 }
 
 /// A directory that came to know of these one after the other.
