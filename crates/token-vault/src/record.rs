@@ -76,7 +76,7 @@ impl Record for TokenRecord {
 
 /// Whether a token is good, as far as it alone is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "is", deny_unknown_fields)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TokenState {
     /// It may be used.

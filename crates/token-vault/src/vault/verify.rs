@@ -89,7 +89,11 @@ impl Vault {
         let entry = view.token(id);
         let peppers = self.shared.peppers.load();
         let secret = check_secret(&peppers, entry.map(Arc::as_ref), &presented.message, context.now);
-        let Some(entry) = entry else { return Err(Refusal::new(Reason::Unknown)) };
+        let Some(entry) = entry else {
+            // A failure of a known token is counted; looking where it would be costs as much.
+            self.shared.usage.last_used_at(id);
+            return Err(Refusal::new(Reason::Unknown));
+        };
         let refuse = |reason| Err(Refusal::of(reason, id));
         let old_secret = match secret {
             Secret::Current => false,
