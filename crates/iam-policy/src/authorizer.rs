@@ -180,10 +180,18 @@ fn nearest(live: &Live<'_>, request: &AccessRequest<'_>, signature: PermissionSi
     let sources = live.sources().filter(|source| source.grants() && source.reaches(request.resource));
     let all = sources.flat_map(|source| source.carried().bindings.iter().map(move |entry| (source, entry)));
     let near = all.filter(|(_, (_, bound))| reaches(&bound.record.scope, request.resource));
-    let misses = near.take(MAX_NEAREST_CONSIDERED).filter_map(|(source, (role, bound))| {
-        let (missing, statement) = source.only_lack(role, bound, request, signature)?;
-        let (binding, role) = (bound.record.id, bound.record.role);
-        Some(NearMiss { binding, role, via: source.group_id(), statement, missing })
-    });
-    misses.min_by_key(|miss| miss.missing)
+    let mut nearest: Option<NearMiss> = None;
+    for (source, (role, bound)) in near.take(MAX_NEAREST_CONSIDERED) {
+        // What has nothing to do with the permission lacks that, which is the furthest there is.
+        if nearest.is_some() && source.lacks_permission(role, bound, signature) {
+            continue;
+        }
+        if let Some((missing, statement)) = source.only_lack(role, bound, request, signature)
+            && nearest.is_none_or(|nearest| missing < nearest.missing)
+        {
+            let (binding, role) = (bound.record.id, bound.record.role);
+            nearest = Some(NearMiss { binding, role, via: source.group_id(), statement, missing });
+        }
+    }
+    nearest
 }

@@ -189,6 +189,16 @@ impl<'a> Source<'a> {
         !bound.record.is_expired(now) && self.reaches(&bound.record.scope)
     }
 
+    /// Whether the role or policy is there, and certainly does not have the permission.
+    pub(crate) fn lacks_permission(
+        &self,
+        role: RoleNumber,
+        bound: &Bound,
+        signature: PermissionSignature,
+    ) -> bool {
+        !self.directory.may_concern(role, signature) && self.directory.is_role_at(role, &bound.record.scope)
+    }
+
     /// The one thing for which the binding does not grant what is asked, and the statement that would; `None`
     /// when it does, or when there is more than one. Of several clauses, the nearest.
     pub(crate) fn only_lack(

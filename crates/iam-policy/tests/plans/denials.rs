@@ -133,6 +133,19 @@ impl Setting {
 }
 
 #[test]
+fn who_holds_something_under_a_condition_does_not_lift_its_denial_under_that_condition() {
+    let mut fixture = Fixture::new();
+    let (lead, dev) = (fixture.user("/"), fixture.user("/"));
+    let with_mfa = |statement: Statement| statement.when(Condition::is(Test::Mfa)).unwrap();
+    let (allowing, denying) =
+        (fixture.policy(&[with_mfa(allow(&["apps:*"]))]), fixture.policy(&[with_mfa(deny(&["apps:*"]))]));
+    fixture.bind_until(allowing, lead, "/", Limit::Unlimited);
+    let denial = fixture.bind_until(denying, dev, "/", Limit::Unlimited);
+    // Where nobody knows of a second factor, lead may nothing, and dev would come to be allowed.
+    assert_eq!(fixture.by(&whole(lead), |plan, _| plan.unbind(denial)), Err(escalation("apps:*", "/")));
+}
+
+#[test]
 fn a_policy_may_deny_more_without_a_guard() {
     let mut fixture = Fixture::new();
     let (nobody, dev) = (fixture.user("/"), fixture.user("/"));
