@@ -15,13 +15,13 @@ use crate::follow::NOW;
 use crate::text::read;
 
 /// Checkpoints, ids of logs, cursors, actors, actions, outcomes.
-pub(crate) fn text(input: &[u8]) {
+pub(crate) fn text(input: &[u8]) -> bool {
     let hex = |text: &str, digits| {
         text.chars().count() == digits && text.chars().all(|digit| "0123456789abcdef".contains(digit))
     };
     let decimal = |text: &str| text.parse::<u64>().is_ok_and(|number| number.to_string() == text);
-    read::<LogId>(input, |text| hex(text, 32));
-    read::<Cursor>(input, |text| {
+    let log = read::<LogId>(input, |text| hex(text, 32));
+    let cursor = read::<Cursor>(input, |text| {
         let sequence = text.strip_prefix("before-").or_else(|| text.strip_prefix("after-"));
         text == "newest" || sequence.is_some_and(decimal)
     });
@@ -33,14 +33,21 @@ pub(crate) fn text(input: &[u8]) {
         let same = Checkpoint::new(checkpoint.log(), checkpoint.sequence(), *checkpoint.chain());
         assert_eq!(same, checkpoint);
     }
-    read::<Actor>(input, |text| ["anonymous", "system"].contains(&text) || text.parse::<Principal>().is_ok());
-    read::<Action>(input, |text| text.parse::<Permission>().is_ok());
+    let is_known = |text: &str| ["anonymous", "system"].contains(&text);
+    let actor = read::<Actor>(input, |text| is_known(text) || text.parse::<Principal>().is_ok());
+    let action = read::<Action>(input, |text| text.parse::<Permission>().is_ok());
     let outcomes = ["allowed", "denied", "failed", "unauthenticated", "abandoned", "unknown"];
-    read::<Outcome>(input, |text| outcomes.contains(&text));
+    let outcome = read::<Outcome>(input, |text| outcomes.contains(&text));
+    log.is_some()
+        || cursor.is_some()
+        || checkpoint.is_some()
+        || actor.is_some()
+        || action.is_some()
+        || outcome.is_some()
 }
 
 /// Any bytes as the only segment of a log, and any bytes after a blank line as its head.
-pub(crate) fn segment(input: &[u8]) {
+pub(crate) fn segment(input: &[u8]) -> bool {
     let directory = MemoryDirectory::new();
     let (segment, head) = match input.windows(2).position(|pair| pair == b"\n\n") {
         Some(at) => input.split_at(at),
@@ -50,20 +57,20 @@ pub(crate) fn segment(input: &[u8]) {
     if let Some(head) = head.get(2..) {
         directory.write("head", head);
     }
-    examine(&directory);
+    examine(&directory)
 }
 
 /// A good log, a checkpoint of it that is kept elsewhere, and someone who changes the files.
 ///
 /// Each four bytes are a change: what is done, to which file, where, with what.
 #[expect(clippy::unwrap_used, reason = "a directory in memory is read without an error")]
-pub(crate) fn tampered(input: &[u8]) {
+pub(crate) fn tampered(input: &[u8]) -> bool {
     let (good, known) = &*GOOD_LOG;
     let files = good.names().unwrap();
     let tampered = good.after_kill();
     for [what, file, at, with] in input.as_chunks::<4>().0.iter().take(16).copied() {
         let Some(name) = usize::from(file).checked_rem(files.len()).and_then(|file| files.get(file)) else {
-            return;
+            return false;
         };
         let mut bytes = tampered.read(name);
         // Where in the file: one of 256 places that are spread over it.
@@ -94,7 +101,7 @@ pub(crate) fn tampered(input: &[u8]) {
     examine(&tampered);
     let Ok(report) = verify_in(&tampered, &[*known]) else {
         assert!(!is_unchanged, "there is a log");
-        return;
+        return false;
     };
     assert!(!is_unchanged || report.is_intact(), "nothing was changed: {report}");
     if report.is_intact() {
@@ -103,15 +110,16 @@ pub(crate) fn tampered(input: &[u8]) {
         assert_eq!(report.confirmed_to(), Some(known.sequence()));
         assert!(report.proven_to() >= known.sequence());
     }
+    report.is_intact()
 }
 
 /// What is true of every directory: there is a verdict, it is the same twice, and what is intact can be opened, and
 /// is intact when it is closed again.
 #[expect(clippy::unwrap_used, reason = "a log that is intact can be opened and closed")]
-fn examine(directory: &MemoryDirectory) {
+fn examine(directory: &MemoryDirectory) -> bool {
     let verdict = verify_in(directory, &[]);
     assert_eq!(verdict, verify_in(directory, &[]));
-    let Ok(report) = verdict else { return };
+    let Ok(report) = verdict else { return false };
     assert_eq!(report.is_intact(), report.findings().iter().all(|finding| !finding.kind().is_damage()));
     assert!(report.proven_to() <= report.records() && report.entries() <= report.records());
     if report.is_intact() {
@@ -123,6 +131,7 @@ fn examine(directory: &MemoryDirectory) {
         assert!(end.sequence() >= report.proven_to());
         assert!(verify_in(&opened, &[end]).unwrap().is_intact());
     }
+    report.is_intact()
 }
 
 /// Three calls, a denied attempt and a call under way, in segments of one kibibyte; closed.

@@ -9,16 +9,16 @@ use core_types::{
 use crate::text::{is_id, is_segment, read};
 
 /// Ids of one kind.
-pub(crate) fn id(input: &[u8]) {
-    if let Some(id) = read::<UserId>(input, |text| is_id("usr", text)) {
-        assert_eq!(UserId::from_bytes(id.to_bytes()), id);
-        let millis = id.to_bytes().iter().take(6).fold(0, |millis, byte| (millis << 8) | u64::from(*byte));
-        assert_eq!(id.created_at(), UnixTime::from_millis(millis));
-    }
+pub(crate) fn id(input: &[u8]) -> bool {
+    let Some(id) = read::<UserId>(input, |text| is_id("usr", text)) else { return false };
+    assert_eq!(UserId::from_bytes(id.to_bytes()), id);
+    let millis = id.to_bytes().iter().take(6).fold(0, |millis, byte| (millis << 8) | u64::from(*byte));
+    assert_eq!(id.created_at(), UnixTime::from_millis(millis));
+    true
 }
 
 /// Subjects and principals.
-pub(crate) fn principal(input: &[u8]) {
+pub(crate) fn principal(input: &[u8]) -> bool {
     let is_subject = |text: &str| ["usr", "svc", "mch"].iter().any(|prefix| is_id(prefix, text));
     let subject = read::<Subject>(input, is_subject);
     let principal = read::<Principal>(input, |text| match text.split('@').collect::<Vec<_>>()[..] {
@@ -27,10 +27,11 @@ pub(crate) fn principal(input: &[u8]) {
         _ => false,
     });
     assert!(subject.is_none() || subject.map(Principal::subject) == principal, "a subject is a principal");
+    principal.is_some()
 }
 
 /// Scopes.
-pub(crate) fn scope(input: &[u8]) {
+pub(crate) fn scope(input: &[u8]) -> bool {
     let valid = |text: &str| {
         let segments: Vec<_> = text.split('/').collect();
         text == "/"
@@ -38,7 +39,7 @@ pub(crate) fn scope(input: &[u8]) {
                 && segments.len() <= 16
                 && segments.into_iter().all(is_segment))
     };
-    let Some(scope) = read::<Scope>(input, valid) else { return };
+    let Some(scope) = read::<Scope>(input, valid) else { return false };
     let rebuilt = scope.levels().try_fold(Scope::root(), |above, level| above.child(level.kind, level.name));
     assert_eq!(rebuilt.as_ref(), Ok(&scope), "a scope is its levels");
     let mut above = scope.parent();
@@ -47,10 +48,11 @@ pub(crate) fn scope(input: &[u8]) {
         assert_eq!(outer.intersect(&scope), Some(&scope));
         above = outer.parent();
     }
+    true
 }
 
 /// Permissions and patterns.
-pub(crate) fn permission(input: &[u8]) {
+pub(crate) fn permission(input: &[u8]) -> bool {
     let sides = |text: &str, valid: fn(&str) -> bool| match text.split(':').collect::<Vec<_>>()[..] {
         [service, verb] => valid(service) && valid(verb),
         _ => false,
@@ -63,7 +65,7 @@ pub(crate) fn permission(input: &[u8]) {
     } else {
         match read::<PermissionPattern>(input, |text| sides(text, |side| side == "*" || is_segment(side))) {
             Some(pattern) => pattern,
-            None => return,
+            None => return false,
         }
     };
     assert!(PermissionPattern::all().contains(&pattern) && pattern.contains(&pattern));
@@ -72,21 +74,22 @@ pub(crate) fn permission(input: &[u8]) {
         assert!(pattern.matches(&permission), "a permission is the pattern of itself");
         assert_eq!(PermissionPattern::from(permission), pattern);
     }
+    true
 }
 
 /// Fingerprints.
-pub(crate) fn fingerprint(input: &[u8]) {
+pub(crate) fn fingerprint(input: &[u8]) -> bool {
     let decode = |text: &str| Base64Unpadded::decode_vec(text.strip_prefix("SHA256:")?).ok();
     let valid = |text: &str| decode(text).is_some_and(|digest| digest.len() == 32);
-    if let Some(fingerprint) = read::<Fingerprint>(input, valid) {
-        assert_eq!(decode(&fingerprint.to_string()).as_deref(), Some(&fingerprint.as_bytes()[..]));
-    }
+    let Some(fingerprint) = read::<Fingerprint>(input, valid) else { return false };
+    assert_eq!(decode(&fingerprint.to_string()).as_deref(), Some(&fingerprint.as_bytes()[..]));
+    true
 }
 
 /// Documents of restrictions.
 #[expect(clippy::unwrap_used, reason = "what was read can be written, and intersected with itself")]
-pub(crate) fn restriction(input: &[u8]) {
-    let Ok(restriction) = serde_json::from_slice::<Restriction>(input) else { return };
+pub(crate) fn restriction(input: &[u8]) -> bool {
+    let Ok(restriction) = serde_json::from_slice::<Restriction>(input) else { return false };
     let document = serde_json::to_vec(&restriction).unwrap();
     assert_eq!(serde_json::from_slice::<Restriction>(&document).unwrap(), restriction);
     assert_eq!(restriction.intersect(&restriction).unwrap(), restriction);
@@ -112,6 +115,7 @@ pub(crate) fn restriction(input: &[u8]) {
             assert_eq!(Some(at.as_millis()), said.as_u64());
         }
     }
+    true
 }
 
 /// `"unlimited"`, or the longer way in which serde writes the same.

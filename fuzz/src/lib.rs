@@ -23,8 +23,9 @@ mod token_vault;
 pub struct Target {
     /// `<crate>_<what is parsed>`.
     pub name: &'static str,
-    /// Panics when an answer is wrong.
-    pub check: fn(&[u8]),
+    /// Panics when an answer is wrong. Says whether anything was accepted: a check that accepts nothing finds
+    /// nothing.
+    pub check: fn(&[u8]) -> bool,
     /// The longest input worth making; the corpus may hold longer ones.
     pub max_len: usize,
 }
@@ -41,12 +42,17 @@ pub const TARGETS: &[Target] = &[
     target("core_types_restriction", core_types::restriction, 1024),
     target("core_types_scope", core_types::scope, 1100),
     target("iam_policy_directory", iam_policy::directory, 4096),
+    target("iam_policy_document", iam_policy::document, 1024),
     target("iam_policy_text", iam_policy::text, 256),
     target("sshkey_registry_blob", sshkey_registry::blob, 600),
+    target("sshkey_registry_block_list", sshkey_registry::block_list, 640),
     target("sshkey_registry_line", sshkey_registry::line, 1024),
     target("sshkey_registry_view", sshkey_registry::view, 4096),
     target("state_store_record", state_store::record, 2048),
+    target("token_vault_attenuated", token_vault::attenuated, 48),
+    target("token_vault_jwks", token_vault::jwks, 2048),
     target("token_vault_scanned", token_vault::scanned, 512),
+    target("token_vault_service", token_vault::service, 1024),
     target("token_vault_text", token_vault::text, 64),
     target("token_vault_token", token_vault::token, 96),
     target("token_vault_view", token_vault::view, 4096),
@@ -58,7 +64,9 @@ pub const TARGETS: &[Target] = &[
 /// When there is none, and when the check finds an answer wrong.
 pub fn run(name: &str, input: &[u8]) {
     match TARGETS.iter().find(|target| target.name == name) {
-        Some(target) => (target.check)(input),
+        Some(target) => {
+            (target.check)(input);
+        }
         None => unknown(name),
     }
 }
@@ -71,6 +79,6 @@ fn unknown(name: &str) -> ! {
     panic!("no target `{name}`")
 }
 
-const fn target(name: &'static str, check: fn(&[u8]), max_len: usize) -> Target {
+const fn target(name: &'static str, check: fn(&[u8]) -> bool, max_len: usize) -> Target {
     Target { name, check, max_len }
 }

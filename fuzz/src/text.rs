@@ -1,6 +1,7 @@
 //! What a text form promises, checked of any text.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// Reads `input` as a `T` and holds the answer against `valid`, a slow reading of the specification.
@@ -45,4 +46,21 @@ pub(crate) fn is_id(prefix: &str, text: &str) -> bool {
             && bare.chars().all(|digit| digits.contains(digit))
             && bare.starts_with(['0', '1', '2', '3', '4', '5', '6', '7'])
     })
+}
+
+/// Whether the text is a network: an address as the standard library writes it (RFC 5952), not IPv4 in IPv6, with no bit
+/// set after the length.
+pub(crate) fn is_canonical_network(text: &str) -> bool {
+    let Some((address, length)) = text.split_once('/') else { return false };
+    let Ok(parsed) = address.parse::<IpAddr>() else { return false };
+    let (bits, width) = match parsed {
+        IpAddr::V4(address) => (u128::from(address.to_bits()), 32_u32),
+        IpAddr::V6(address) => (address.to_bits(), 128),
+    };
+    let Some(host) = length.parse().ok().and_then(|length| width.checked_sub(length)) else {
+        return false;
+    };
+    let is_mapped = matches!(parsed, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
+    let hosts = 1_u128.checked_shl(host).map_or(u128::MAX, |hosts| hosts.saturating_sub(1));
+    format!("{parsed}/{}", width.saturating_sub(host)) == text && !is_mapped && bits & hosts == 0
 }

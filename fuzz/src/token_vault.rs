@@ -1,5 +1,8 @@
 //! Tokens in texts, the networks they are bound to, and the records of a vault.
 
+mod attenuated;
+mod service;
+
 use std::net::IpAddr;
 
 use base64ct::{Base64Unpadded, Encoding};
@@ -8,37 +11,37 @@ use token_vault::password::PasswordHash;
 use token_vault::scan::{Scanner, scan};
 use token_vault::{Network, Prefix, TokenFilter, TokenFormat, TokenView, Vault, VerifyContext};
 
+pub(crate) use self::attenuated::attenuated;
+pub(crate) use self::service::{jwks, service};
 use crate::follow::{NOW, follow};
-use crate::text::read;
+use crate::text::{is_canonical_network, read};
 
 /// Prefixes of kinds, networks, hashes of passwords.
-pub(crate) fn text(input: &[u8]) {
-    prefix(input);
-    network(input);
-    password_hash(input);
+pub(crate) fn text(input: &[u8]) -> bool {
+    let accepted = [prefix(input), network(input), password_hash(input)];
+    accepted.contains(&true)
 }
 
-fn prefix(input: &[u8]) {
+fn prefix(input: &[u8]) -> bool {
     let prefix = read::<Prefix>(input, |text| {
         (6..=24).contains(&text.chars().count())
             && text.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit())
             && !text.starts_with(|first: char| first.is_ascii_digit())
     });
-    if let Some(prefix) = prefix {
-        assert_eq!(Prefix::of(prefix.as_str(), "", ""), Ok(prefix.clone()));
-        assert!(TokenFormat::new([prefix.clone(), prefix]).is_err(), "no kind twice");
-    }
+    let Some(prefix) = prefix else { return false };
+    assert_eq!(Prefix::of(prefix.as_str(), "", ""), Ok(prefix.clone()));
+    assert!(TokenFormat::new([prefix.clone(), prefix]).is_err(), "no kind twice");
+    true
 }
 
 /// Tokens, of their form only.
 ///
 /// The first 48 bytes make a good token; each two after them replace a character of it. A shorter input is taken
 /// for the text.
-pub(crate) fn token(input: &[u8]) {
+pub(crate) fn token(input: &[u8]) -> bool {
     let format = format();
     let Some((seed, changes)) = input.split_first_chunk::<48>() else {
-        inspect(&format, input);
-        return;
+        return inspect(&format, input);
     };
     let (id, secret) = seed.split_at(16);
     let body = [base62(id, 22), base62(secret, 43)].concat();
@@ -55,6 +58,7 @@ pub(crate) fn token(input: &[u8]) {
     let changed = text.iter().zip(good.bytes()).filter(|(symbol, good)| *symbol != good).count();
     assert!(changed != 0 || accepted, "a good token");
     assert!(changed != 1 || !accepted, "one wrong character is always seen: {}", text.escape_ascii());
+    accepted
 }
 
 /// Holds the answer against a slow reading of the form, and says whether it is a token.
@@ -73,9 +77,9 @@ fn inspect(format: &TokenFormat, text: &[u8]) -> bool {
 }
 
 /// Texts that tokens may be in, fed whole and in pieces.
-pub(crate) fn scanned(input: &[u8]) {
+pub(crate) fn scanned(input: &[u8]) -> bool {
     let format = format();
-    let Some((&size, text)) = input.split_first() else { return };
+    let Some((&size, text)) = input.split_first() else { return false };
     let whole = scan(&format, text);
     let mut pieces = Vec::new();
     let mut scanner = Scanner::new(&format);
@@ -112,34 +116,21 @@ pub(crate) fn scanned(input: &[u8]) {
             }
         }
     }
+    !whole.is_empty()
 }
 
-fn network(input: &[u8]) {
-    let network = read::<Network>(input, |text| {
-        // The one spelling of an address is the standard library's (RFC 5952).
-        let Some((address, length)) = text.split_once('/') else { return false };
-        let Ok(parsed) = address.parse::<IpAddr>() else { return false };
-        let (bits, width) = match parsed {
-            IpAddr::V4(address) => (u128::from(address.to_bits()), 32_u32),
-            IpAddr::V6(address) => (address.to_bits(), 128),
-        };
-        let Some(host) = length.parse().ok().and_then(|length| width.checked_sub(length)) else {
-            return false;
-        };
-        let is_mapped = matches!(parsed, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
-        let hosts = 1_u128.checked_shl(host).map_or(u128::MAX, |hosts| hosts.saturating_sub(1));
-        format!("{parsed}/{}", width.saturating_sub(host)) == text && !is_mapped && bits & hosts == 0
-    });
-    if let Some(network) = network {
-        assert!(network.contains(&network));
-        let address = network.to_string().split_once('/').and_then(|(address, _)| address.parse().ok());
-        assert!(address.is_some_and(|address: IpAddr| network.contains_address(address)));
-    }
+fn network(input: &[u8]) -> bool {
+    let network = read::<Network>(input, is_canonical_network);
+    let Some(network) = network else { return false };
+    assert!(network.contains(&network));
+    let address = network.to_string().split_once('/').and_then(|(address, _)| address.parse().ok());
+    assert!(address.is_some_and(|address: IpAddr| network.contains_address(address)));
+    true
 }
 
 /// The PHC string of Argon2id with the costs that are within bounds, 16 bytes of salt and 32 of hash.
-fn password_hash(input: &[u8]) {
-    read::<PasswordHash>(input, |text| {
+fn password_hash(input: &[u8]) -> bool {
+    let hash = read::<PasswordHash>(input, |text| {
         let ["", "argon2id", "v=19", cost, salt, hash] = text.split('$').collect::<Vec<_>>()[..] else {
             return false;
         };
@@ -153,12 +144,13 @@ fn password_hash(input: &[u8]) {
             && length(salt) == Some(16)
             && length(hash) == Some(32)
     });
+    hash.is_some()
 }
 
 /// Stores with anything under the vault's keys.
 #[expect(clippy::unwrap_used, reason = "constants")]
-pub(crate) fn view(input: &[u8]) {
-    let Some(stores) = follow::<TokenView>(input, "token-vault/") else { return };
+pub(crate) fn view(input: &[u8]) -> bool {
+    let Some(stores) = follow::<TokenView>(input, "token-vault/") else { return false };
     let peppers = || token_vault::Peppers::new(&token_vault::testing::pepper(1));
     let vaults =
         [&stores.followed, &stores.rebuilt].map(|replica| Vault::new(replica.clone(), format(), peppers()));
@@ -178,6 +170,7 @@ pub(crate) fn view(input: &[u8]) {
         );
         assert_eq!(followed.get(info.id).unwrap(), info);
     }
+    !followed.list(&TokenFilter::all()).is_empty()
 }
 
 #[expect(clippy::unwrap_used, reason = "constants")]
