@@ -4,7 +4,9 @@ use state_store::replica::Snapshot;
 
 use crate::condition::Truth;
 use crate::decision::{Allow, Decision, Deny, DenyReason, NearMiss};
-use crate::directory::{Directory, Held, Live, PermissionSignature, Said, Slot, reaches};
+use crate::directory::{
+    Bound, Directory, Held, Live, PermissionSignature, RoleNumber, Said, Slot, Source, reaches,
+};
 use crate::error::GrantsError;
 use crate::policy::Effect;
 use crate::request::AccessRequest;
@@ -31,6 +33,10 @@ impl<'a> Authorizer<'a> {
 
     pub(crate) const fn at(directory: &'a Directory, revision: Revision) -> Self {
         Self { directory, revision }
+    }
+
+    pub(crate) const fn directory(&self) -> &'a Directory {
+        self.directory
     }
 
     /// Whether the request is allowed, and why.
@@ -135,7 +141,7 @@ impl<'a> Authorizer<'a> {
     }
 
     /// The allow that this is, if it allows what is asked.
-    fn grant(&self, held: &Held<'_>, request: &AccessRequest<'_>) -> Option<Allow> {
+    pub(crate) fn grant(&self, held: &Held<'_>, request: &AccessRequest<'_>) -> Option<Allow> {
         let clause = held.allowing()?;
         let grants = clause.permissions().matches(request.permission)
             && clause.is_at(request.resource)
@@ -153,7 +159,7 @@ impl<'a> Authorizer<'a> {
 }
 
 /// The reason that this is to deny, if it forbids what is asked, or might.
-fn denial(held: &Held<'_>, request: &AccessRequest<'_>) -> Option<DenyReason> {
+pub(crate) fn denial(held: &Held<'_>, request: &AccessRequest<'_>) -> Option<DenyReason> {
     let (binding, via) = (held.bound.record.id, held.source.group_id());
     match held.said {
         Said::Unreadable(policy) => Some(DenyReason::UnreadableRole { binding, via, policy }),
@@ -172,25 +178,42 @@ fn denial(held: &Held<'_>, request: &AccessRequest<'_>) -> Option<DenyReason> {
     }
 }
 
+/// The bindings that may be near: what another tenant's groups and bindings give the subject has no bearing on
+/// this resource, and is not looked at, so that nothing that tenant does shows here.
+pub(crate) fn near_bindings<'a>(
+    live: &Live<'a>,
+    request: &AccessRequest<'_>,
+) -> impl Iterator<Item = (Source<'a>, (RoleNumber, &'a Bound))> {
+    let resource = request.resource;
+    let sources = live.sources().filter(move |source| source.grants() && source.reaches(resource));
+    let all = sources.flat_map(|source| source.carried().bindings.iter().map(move |entry| (source, entry)));
+    all.filter(move |(_, (_, bound))| reaches(&bound.record.scope, resource))
+}
+
+pub(crate) fn near_miss(
+    source: &Source<'_>,
+    role: RoleNumber,
+    bound: &Bound,
+    request: &AccessRequest<'_>,
+    signature: PermissionSignature,
+) -> Option<NearMiss> {
+    let (missing, statement) = source.only_lack(role, bound, request, signature)?;
+    let (binding, role) = (bound.record.id, bound.record.role);
+    Some(NearMiss { binding, role, via: source.group_id(), statement, missing })
+}
+
 /// The binding that is nearest to granting: the nearest kind of lack, then the subject's own before those of
 /// its groups, then as bindings are sorted.
 fn nearest(live: &Live<'_>, request: &AccessRequest<'_>, signature: PermissionSignature) -> Option<NearMiss> {
-    // What another tenant's groups and bindings give the subject has no bearing on this resource, and is not
-    // looked at: nothing that tenant does shows here.
-    let sources = live.sources().filter(|source| source.grants() && source.reaches(request.resource));
-    let all = sources.flat_map(|source| source.carried().bindings.iter().map(move |entry| (source, entry)));
-    let near = all.filter(|(_, (_, bound))| reaches(&bound.record.scope, request.resource));
     let mut nearest: Option<NearMiss> = None;
-    for (source, (role, bound)) in near.take(MAX_NEAREST_CONSIDERED) {
+    for (source, (role, bound)) in near_bindings(live, request).take(MAX_NEAREST_CONSIDERED) {
         // What has nothing to do with the permission lacks that, which is the furthest there is.
         if nearest.is_some() && source.lacks_permission(role, bound, signature) {
             continue;
         }
-        if let Some((missing, statement)) = source.only_lack(role, bound, request, signature)
-            && nearest.is_none_or(|nearest| missing < nearest.missing)
-        {
-            let (binding, role) = (bound.record.id, bound.record.role);
-            nearest = Some(NearMiss { binding, role, via: source.group_id(), statement, missing });
+        let miss = near_miss(&source, role, bound, request, signature);
+        if miss.is_some_and(|miss| nearest.is_none_or(|nearest| miss.missing < nearest.missing)) {
+            nearest = miss;
         }
     }
     nearest

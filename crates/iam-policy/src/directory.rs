@@ -19,7 +19,7 @@ use self::index::Signatures;
 pub(crate) use self::index::{
     Bound, Carried, GroupNode, Kept, PolicyNode, RoleNode, RoleNumber, Slot, SubjectNode,
 };
-pub(crate) use self::live::{Held, Lifeless, Live, reaches, share_tenant};
+pub(crate) use self::live::{Held, Lifeless, Live, Source, reaches, share_tenant};
 pub(crate) use self::signature::PermissionSignature;
 use self::slab::Slab;
 use self::table::Table;
@@ -238,6 +238,11 @@ impl Directory {
     /// Whether a record of a family that this version does not know is there.
     pub(crate) fn has_unknown(&self) -> bool {
         !self.unknown.is_empty()
+    }
+
+    /// Of the records of unknown families, the first.
+    pub(crate) fn first_unknown(&self) -> Option<&Key> {
+        self.unknown.iter().min()
     }
 
     pub(crate) fn stamp(&self, of: Stamped) -> Option<Revision> {

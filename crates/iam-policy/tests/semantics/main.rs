@@ -9,6 +9,7 @@
 
 mod agreement;
 mod arb;
+mod explanations;
 mod laws;
 mod reference;
 mod replicas;

@@ -1,0 +1,234 @@
+//! Why a decision is what it is: the records it rests on, and everything else that speaks to it.
+
+use core_types::{Scope, Subject};
+use state_store::{Key, LimitError};
+
+use crate::authorizer::{Authorizer, denial, near_bindings, near_miss};
+use crate::decision::{Decision, DenyReason, NearMiss, StatementRef};
+use crate::directory::{Held, Live, PermissionSignature};
+use crate::holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};
+use crate::key::Place;
+use crate::request::AccessRequest;
+
+/// The most allows, denials and near misses an explanation lists, of each.
+pub const MAX_EXPLAINED: usize = 64;
+
+/// A decision, the records it rests on, and everything else that speaks to the question.
+///
+/// `facts` is enough and not too much: a directory of these records alone decides the same, and without any one
+/// of them it decides otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The decision.
+    pub decision: Decision,
+    /// The records it rests on.
+    pub facts: Vec<Fact>,
+    /// Everything that allows what is asked, in the order of [`Allow`](crate::Allow), at most
+    /// [`MAX_EXPLAINED`].
+    pub allowing: Vec<Allowing>,
+    /// Everything that denies it, in the same order, at most [`MAX_EXPLAINED`].
+    pub denying: Vec<DenyReason>,
+    /// What would allow it if one thing were otherwise, the nearest first, at most [`MAX_EXPLAINED`].
+    pub near: Vec<NearMiss>,
+}
+
+/// Something that allows what is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Allowing {
+    /// The binding.
+    pub binding: BindingId,
+    /// The role or policy it binds.
+    pub role: RoleRef,
+    /// The group it is bound to; `None` when it is the subject's own.
+    pub via: Option<GroupId>,
+    /// The statement; `None` when it is one of the role's own patterns.
+    pub statement: Option<StatementRef>,
+    /// The scope of the binding.
+    pub scope: Scope,
+}
+
+/// A record that a decision rests on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Fact {
+    /// A record of a family that this version does not know.
+    Unknown(Key),
+    /// The subject.
+    Subject(Subject),
+    /// The subject's boundary.
+    Boundary(Subject),
+    /// The subject's membership of a group.
+    Membership(GroupId, Subject),
+    /// The group.
+    Group(GroupId),
+    /// A binding, of a holder.
+    Binding(Holder, BindingId),
+    /// A role.
+    Role(RoleId),
+    /// A policy.
+    Policy(PolicyId),
+}
+
+impl Fact {
+    /// Where the record stands.
+    ///
+    /// # Errors
+    /// [`LimitError`], which no id can cause.
+    pub fn key(&self) -> Result<Key, LimitError> {
+        match self {
+            Self::Unknown(key) => Ok(key.clone()),
+            Self::Subject(id) => Place::Subject(*id).key(),
+            Self::Boundary(id) => Place::Boundary(*id).key(),
+            Self::Membership(group, subject) => Place::Member(*group, *subject).key(),
+            Self::Group(id) => Place::Group(*id).key(),
+            Self::Binding(holder, id) => Place::Binding(*holder, *id).key(),
+            Self::Role(id) => Place::Role(*id).key(),
+            Self::Policy(id) => Place::Policy(*id).key(),
+        }
+    }
+}
+
+impl Authorizer<'_> {
+    /// The decision [`authorize`](Self::authorize) takes, with its reasons in full. Allocates and takes its
+    /// time: for an administrator who asks, not for every request.
+    #[must_use]
+    pub fn explain(&self, request: &AccessRequest<'_>) -> Explanation {
+        let decision = self.authorize(request);
+        let mut explanation = Explanation {
+            facts: self.facts(&decision, request),
+            decision,
+            allowing: Vec::new(),
+            denying: Vec::new(),
+            near: Vec::new(),
+        };
+        let Ok(live) = self.directory().live(request.principal.rights_of()) else { return explanation };
+        let signature = PermissionSignature::of(request.permission);
+        for source in live.sources() {
+            if source.reaches(request.resource) {
+                let unreadable = source.carried().unreadable.iter();
+                let via = source.group_id();
+                explanation
+                    .denying
+                    .extend(unreadable.map(|&binding| DenyReason::UnreadableBinding { binding, via }));
+            }
+            for held in source.concerning(request, signature) {
+                explanation.denying.extend(denial(&held, request));
+                explanation.allowing.extend(self.allowing(&held, request));
+            }
+        }
+        explanation.near = near(&live, request, signature);
+        explanation.allowing.truncate(MAX_EXPLAINED);
+        explanation.denying.truncate(MAX_EXPLAINED);
+        explanation
+    }
+
+    fn allowing(&self, held: &Held<'_>, request: &AccessRequest<'_>) -> Option<Allowing> {
+        let allow = self.grant(held, request)?;
+        Some(Allowing {
+            binding: allow.binding(),
+            role: allow.role(),
+            via: allow.via(),
+            statement: allow.statement(),
+            scope: held.bound.record.scope.clone(),
+        })
+    }
+
+    fn facts(&self, decision: &Decision, request: &AccessRequest<'_>) -> Vec<Fact> {
+        let subject = request.principal.rights_of();
+        let mut facts = vec![Fact::Subject(subject)];
+        match decision {
+            Decision::Allow(allow) => {
+                self.chain(&mut facts, subject, allow.binding(), allow.via(), allow.statement());
+            }
+            Decision::Deny(deny) => match &deny.reason {
+                DenyReason::UnreadablePolicy => {
+                    facts =
+                        self.directory().first_unknown().cloned().map(Fact::Unknown).into_iter().collect();
+                }
+                DenyReason::UnknownSubject => facts.clear(),
+                DenyReason::UnreadableSubject
+                | DenyReason::Disabled
+                | DenyReason::RestrictionExpired { .. }
+                | DenyReason::NoGrant { .. } => {}
+                DenyReason::UnreadableBinding { binding, via } => {
+                    self.membership(&mut facts, subject, *via);
+                    facts.push(Fact::Binding(holder(subject, *via), *binding));
+                }
+                DenyReason::UnreadableRole { binding, via, policy } => {
+                    let statement = policy.map(|policy| StatementRef { policy, index: 0 });
+                    self.chain(&mut facts, subject, *binding, *via, statement);
+                }
+                DenyReason::ExplicitDeny { binding, via, statement, .. } => {
+                    self.chain(&mut facts, subject, *binding, *via, Some(*statement));
+                }
+                DenyReason::UnreadableBoundary { granted_by }
+                | DenyReason::LimitedByBoundary { granted_by } => {
+                    facts.push(Fact::Boundary(subject));
+                    self.granting_chain(&mut facts, request, *granted_by);
+                }
+                DenyReason::LimitedByRestriction { granted_by } => {
+                    self.granting_chain(&mut facts, request, *granted_by);
+                }
+            },
+        }
+        facts
+    }
+
+    /// The way by which this binding grants what is asked.
+    fn granting_chain(&self, facts: &mut Vec<Fact>, request: &AccessRequest<'_>, binding: BindingId) {
+        let subject = request.principal.rights_of();
+        let Ok(live) = self.directory().live(subject) else { return };
+        let signature = PermissionSignature::of(request.permission);
+        let mut all = live.sources().flat_map(|source| source.concerning(request, signature));
+        let allow =
+            all.find_map(|held| self.grant(&held, request).filter(|allow| allow.binding() == binding));
+        if let Some(allow) = allow {
+            self.chain(facts, subject, binding, allow.via(), allow.statement());
+        }
+    }
+
+    /// Membership, group, binding, and what is bound, as far as the statement.
+    fn chain(
+        &self,
+        facts: &mut Vec<Fact>,
+        subject: Subject,
+        binding: BindingId,
+        via: Option<GroupId>,
+        statement: Option<StatementRef>,
+    ) {
+        self.membership(facts, subject, via);
+        let holder = holder(subject, via);
+        facts.push(Fact::Binding(holder, binding));
+        let role = self.directory().bindings_of(holder).find(|record| record.id == binding);
+        match role.map(|record| record.role) {
+            Some(RoleRef::Custom(role)) => {
+                facts.push(Fact::Role(role));
+                facts.extend(statement.map(|statement| Fact::Policy(statement.policy)));
+            }
+            Some(RoleRef::Policy(policy)) => facts.push(Fact::Policy(policy)),
+            Some(RoleRef::BuiltIn(_)) | None => {}
+        }
+    }
+
+    fn membership(&self, facts: &mut Vec<Fact>, subject: Subject, via: Option<GroupId>) {
+        if let Some(group) = via {
+            facts.extend([Fact::Membership(group, subject), Fact::Group(group)]);
+        }
+    }
+}
+
+fn holder(subject: Subject, via: Option<GroupId>) -> Holder {
+    via.map_or(Holder::Subject(subject), Holder::Group)
+}
+
+/// All near misses, the nearest kind of lack first; of one kind, in the order of decisions.
+fn near(live: &Live<'_>, request: &AccessRequest<'_>, signature: PermissionSignature) -> Vec<NearMiss> {
+    let mut near: Vec<NearMiss> = near_bindings(live, request)
+        .filter_map(|(source, (role, bound))| near_miss(&source, role, bound, request, signature))
+        .collect();
+    near.sort_by_key(|miss| miss.missing);
+    near.truncate(MAX_EXPLAINED);
+    near
+}
