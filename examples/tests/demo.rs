@@ -54,6 +54,22 @@ fn the_demo_ends_well_and_leaves_a_log_that_verifies() {
 }
 
 #[test]
+fn the_demo_says_so_where_there_is_no_ssh_keygen() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_control_plane")).arg("demo").env("PATH", "").output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        printed.contains("ssh-keygen is not installed here: these are keys it made earlier"),
+        "{printed}"
+    );
+    assert!(
+        printed.ends_with("Nothing is kept; --data-dir DIR would.\nThe demo ended as it should.\n"),
+        "{printed}"
+    );
+}
+
+#[test]
 fn the_demo_does_not_run_over_an_earlier_one() {
     let folder = tempfile::tempdir().unwrap();
     let run = || {
