@@ -35,6 +35,12 @@ impl<'a> Authorizer<'a> {
         Self { directory, revision }
     }
 
+    /// The state it answers by: everything up to this revision of the store, nothing after it.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
     pub(crate) const fn directory(&self) -> &'a Directory {
         self.directory
     }

@@ -1,5 +1,5 @@
 use core_types::{Grant, RandomError, Subject};
-use state_store::{BatchError, LimitError, RecordError};
+use state_store::{BatchError, LimitError, RecordError, Revision};
 use thiserror::Error;
 
 use crate::holder::{BindingId, GroupId, PolicyId, RoleId};
@@ -78,6 +78,17 @@ pub enum GrantsError {
         /// The bound.
         limit: usize,
     },
+}
+
+/// A cursor of another state of the directory. Begin the listing anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+#[error("the cursor is of revision {found}, the directory of revision {current}")]
+pub struct CursorError {
+    /// The state the cursor is of.
+    pub found: Revision,
+    /// The state that was asked.
+    pub current: Revision,
 }
 
 /// Why a change of the directory was not planned. Nothing was written.

@@ -19,6 +19,7 @@ mod request;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
+pub mod who;
 
 pub use authorizer::{Authorizer, MAX_EFFECTIVE_GRANTS, MAX_NEAREST_CONSIDERED};
 pub use builtin::BuiltInRole;
@@ -26,7 +27,9 @@ pub use condition::{Condition, Truth};
 pub use context::{AttributeName, AttributeValue, Context};
 pub use decision::{Allow, Decision, Deny, DenyReason, Missing, NearMiss, StatementRef};
 pub use directory::Directory;
-pub use error::{ContextError, GrantsError, NameError, PatternSetError, PolicyError, WriteError};
+pub use error::{
+    ContextError, CursorError, GrantsError, NameError, PatternSetError, PolicyError, WriteError,
+};
 pub use explain::{Explanation, Fact};
 pub use holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};
 pub use key::PREFIX;

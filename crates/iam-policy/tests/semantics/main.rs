@@ -14,4 +14,5 @@ mod laws;
 mod reference;
 mod replicas;
 mod rows;
+mod who;
 mod world;
