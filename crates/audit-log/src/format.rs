@@ -1,4 +1,4 @@
-//! The bytes of a segment: its header, then batches of records. The crate's documentation specifies them.
+#![doc = include_str!("../FORMAT.md")]
 
 use crate::checkpoint::{Chain, LogId, link};
 

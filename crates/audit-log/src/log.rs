@@ -29,7 +29,7 @@ pub use options::Options;
 
 pub(crate) use queue::Shared;
 
-/// The most calls that may be under way at once.
+/// The most calls that may be under way at once; [`Options::with_open_calls`] may set fewer.
 pub const MAX_OPEN_CALLS: usize = 1 << 16;
 
 /// A log that is open for writing; a clone is another handle on the same log.
@@ -83,7 +83,7 @@ impl AuditLog {
         options: &Options,
     ) -> Result<Self, OpenError> {
         let writer = open::open(Arc::clone(&directory), &*clock, rng, options)?;
-        let shared = Arc::new(Shared::new(writer.durable(), options.queue_records));
+        let shared = Arc::new(Shared::new(writer.durable(), options));
         committer::start(Arc::clone(&shared), writer)?;
         Ok(Self { handle: Arc::new(Handle { shared, clock, directory }) })
     }

@@ -178,6 +178,19 @@ fn callers_wait_for_room_and_completions_do_not() {
 }
 
 #[test]
+fn too_many_calls_under_way_are_refused() {
+    let log = open_with(&MemoryDirectory::new(), &Options::new().with_open_calls(3));
+    let mut guards: Vec<Guard> = (0..3).map(|_| log.begin_blocking(intent()).unwrap()).collect();
+    assert_eq!(log.begin_blocking(intent()).unwrap_err(), AppendError::Overloaded { limit: 3 });
+    log.record_blocking(intent(), completion()).unwrap();
+    guards.pop().unwrap().finish_blocking(completion()).unwrap();
+    drop(guards.pop());
+    let again = [log.begin_blocking(intent()).unwrap(), log.begin_blocking(intent()).unwrap()];
+    assert_eq!(log.begin_blocking(intent()).unwrap_err(), AppendError::Overloaded { limit: 3 });
+    drop((guards, again));
+}
+
+#[test]
 fn a_closed_log_takes_nothing_and_leaves_open_calls_to_the_next_writer() {
     let disk = MemoryDirectory::new();
     let log = open(&disk);

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::completion::{Completion, Outcome};
 use super::details::Details;
 use super::intent::Intent;
+use crate::format::MAX_ENTRY_BYTES;
 
 /// One call, or one attempt at one: what was wanted, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,8 +173,8 @@ pub(crate) fn encode_event(at: UnixTime, intent: &Intent, completion: &Completio
 }
 
 fn encode(record: &WriteRecord<'_>) -> Option<Vec<u8>> {
-    // Nothing in a record can fail to be written: no maps with other keys, no floats.
-    serde_json::to_vec(record).ok()
+    // The bounds of its parts keep every entry within its own.
+    serde_json::to_vec(record).ok().filter(|entry| entry.len() <= MAX_ENTRY_BYTES)
 }
 
 #[derive(Serialize)]

@@ -2,6 +2,8 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 
@@ -79,11 +81,17 @@ impl Directory for SystemDirectory {
 
     fn fence(&self) -> io::Result<Box<dyn Send>> {
         let file = self.open_at(FENCE, OFlags::RDWR | OFlags::CREATE)?;
-        match file.try_lock() {
-            // The lock lasts as long as the open file.
-            Ok(()) => Ok(Box::new(file)),
-            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(TryLockError::Error(error)) => Err(error),
+        let mut attempts = FENCE_ATTEMPTS;
+        loop {
+            match file.try_lock() {
+                // The lock lasts as long as the open file.
+                Ok(()) => return Ok(Box::new(file)),
+                // Someone who only looks whether there is a writer lets go at once; a writer does not.
+                Err(TryLockError::WouldBlock) if attempts > 0 => thread::sleep(FENCE_PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            attempts = attempts.saturating_sub(1);
         }
     }
 
@@ -142,3 +150,5 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 }
 
 const FENCE: &str = "lock";
+const FENCE_ATTEMPTS: u32 = 10;
+const FENCE_PAUSE: Duration = Duration::from_millis(1);

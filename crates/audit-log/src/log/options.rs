@@ -1,19 +1,22 @@
+use super::MAX_OPEN_CALLS;
 use crate::checkpoint::Checkpoint;
 use crate::error::OpenError;
+use crate::scan::to_u64;
 
 /// How a log is opened.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub(super) segment_bytes: u64,
     pub(super) queue_records: usize,
+    pub(super) open_calls: usize,
     pub(super) known: Option<Checkpoint>,
 }
 
 impl Options {
-    /// Segments of 64 MiB, a queue of 4096 records, nothing known of the log.
+    /// Segments of 64 MiB, a queue of 4096 records, [`MAX_OPEN_CALLS`], nothing known of the log.
     #[must_use]
     pub const fn new() -> Self {
-        Self { segment_bytes: 64 << 20, queue_records: 4096, known: None }
+        Self { segment_bytes: 64 << 20, queue_records: 4096, open_calls: MAX_OPEN_CALLS, known: None }
     }
 
     /// The size at which a new segment is begun: 1 KiB to 1 GiB.
@@ -28,6 +31,12 @@ impl Options {
         Self { queue_records, ..self }
     }
 
+    /// How many calls may be under way before one more is refused: 1 to [`MAX_OPEN_CALLS`].
+    #[must_use]
+    pub const fn with_open_calls(self, open_calls: usize) -> Self {
+        Self { open_calls, ..self }
+    }
+
     /// A checkpoint that the log must contain, or it is not opened. It is also the way back when the file
     /// `head` was lost: the checkpoint that [`verify`](crate::verify()) reports, once somebody has looked.
     #[must_use]
@@ -36,10 +45,11 @@ impl Options {
     }
 
     pub(super) fn validate(&self) -> Result<(), OpenError> {
-        let queue_records = u64::try_from(self.queue_records).unwrap_or(u64::MAX);
+        let (queue_records, open_calls) = (to_u64(self.queue_records), to_u64(self.open_calls));
         for (option, value, least, most) in [
             ("segment_bytes", self.segment_bytes, 1 << 10, 1 << 30),
             ("queue_records", queue_records, 1, 1 << 16),
+            ("open_calls", open_calls, 1, to_u64(MAX_OPEN_CALLS)),
         ] {
             if !(least..=most).contains(&value) {
                 return Err(OpenError::Option { option, least, most });

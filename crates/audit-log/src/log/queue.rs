@@ -8,7 +8,7 @@ use event_listener::Event;
 
 use super::guard::Guard;
 use super::ticket::Ticket;
-use super::{MAX_OPEN_CALLS, Receipt};
+use super::{Options, Receipt};
 use crate::checkpoint::Checkpoint;
 use crate::error::AppendError;
 use crate::event::Intent;
@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     room: Event,
     /// The most records that may wait before callers do.
     capacity: usize,
+    /// The most calls that may be under way.
+    open_calls: usize,
 }
 
 struct State {
@@ -80,7 +82,7 @@ struct State {
 }
 
 impl Shared {
-    pub(super) fn new(durable: Durable, capacity: usize) -> Self {
+    pub(super) fn new(durable: Durable, options: &Options) -> Self {
         let state = State {
             queue: VecDeque::new(),
             bytes: 0,
@@ -90,7 +92,13 @@ impl Shared {
             closers: Vec::new(),
             finished: None,
         };
-        Self { state: Mutex::new(state), arrived: Condvar::new(), room: Event::new(), capacity }
+        Self {
+            state: Mutex::new(state),
+            arrived: Condvar::new(),
+            room: Event::new(),
+            capacity: options.queue_records,
+            open_calls: options.open_calls,
+        }
     }
 
     pub(crate) fn durable(&self) -> Durable {
@@ -118,8 +126,8 @@ impl Shared {
             return Err(end.clone());
         }
         let begins = matches!(item.purpose, Purpose::Begin { .. });
-        if begins && state.open >= MAX_OPEN_CALLS {
-            return Err(AppendError::Overloaded { limit: MAX_OPEN_CALLS });
+        if begins && state.open >= self.open_calls {
+            return Err(AppendError::Overloaded { limit: self.open_calls });
         }
         if state.queue.len() >= self.capacity || state.bytes >= MAX_QUEUE_BYTES {
             return Ok(Some(item));

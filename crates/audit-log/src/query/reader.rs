@@ -9,7 +9,7 @@ use super::filter::Filter;
 use crate::error::{FileError, QueryError};
 use crate::event::{Entry, Kind, Record};
 use crate::files::{Directory, SystemDirectory};
-use crate::format::{self, RawRecord, Seed, SegmentHeader};
+use crate::format::{self, BatchHeader, RawRecord, Seed, SegmentHeader};
 use crate::log::Shared;
 use crate::scan::{self, SEGMENT_HEADER_END, SegmentReader, Step, Tail};
 
@@ -50,8 +50,10 @@ pub struct Page {
 }
 
 impl Reader {
-    /// A reader of the log in a directory, for the entries whose tenant lies in `scope`. A writer may be at
-    /// work meanwhile; [`AuditLog::reader`](crate::AuditLog::reader) is the better reader in its process.
+    /// A reader of the log in a directory, for the entries whose tenant lies in `scope`.
+    ///
+    /// A writer may be at work meanwhile. Then the last entries may be written and not yet synced, and a power
+    /// cut may take them back; [`AuditLog::reader`](crate::AuditLog::reader) shows what is durable only.
     ///
     /// # Errors
     /// [`QueryError::NoLog`], [`QueryError::File`].
@@ -109,6 +111,13 @@ impl Reader {
         while number <= bound.segment {
             let Some(mut open) = self.open_segment(bound, number)? else { break };
             let mut offset = SEGMENT_HEADER_END;
+            // What lies before is passed over by its headers alone.
+            while let Some(header) = open.header(offset)?
+                && header.next() <= after.saturating_add(1)
+            {
+                offset = offset.saturating_add(u64::from(header.length));
+                open.next = header.next();
+            }
             while let Some((length, records)) = open.batch(&*self.directory, offset)? {
                 for record in records.iter().filter(|record| record.sequence > after) {
                     if wanted.is_full() {
@@ -134,14 +143,19 @@ impl Reader {
             };
             let mut offsets = Vec::new();
             let mut offset = SEGMENT_HEADER_END;
-            while let Some((length, records)) = open.batch(&*self.directory, offset)? {
-                if records.first().is_none_or(|record| record.sequence >= before) {
-                    break;
-                }
-                offsets.push(offset);
-                offset = offset.saturating_add(length);
+            while let Some(header) = open.header(offset)?
+                && header.first < before
+            {
+                offsets.push((offset, header.first));
+                offset = offset.saturating_add(u64::from(header.length));
+                open.next = header.next();
             }
-            for offset in offsets.into_iter().rev() {
+            // Where the headers end, it is the end of the log, or of this segment, or damage.
+            if open.next < before {
+                open.batch(&*self.directory, offset)?;
+            }
+            for (offset, first) in offsets.into_iter().rev() {
+                open.next = first;
                 let Some((_, records)) = open.batch(&*self.directory, offset)? else { continue };
                 for record in records.iter().rev().filter(|record| record.sequence < before) {
                     if wanted.is_full() {
@@ -233,6 +247,14 @@ impl Open {
         self.next = header.next();
         let records = format::records(&header, bytes, &self.seed).ok_or_else(|| damaged(number, offset))?;
         Ok(Some((u64::from(header.length), records)))
+    }
+
+    /// The header of a batch whose bytes are all there.
+    fn header(&mut self, offset: u64) -> Result<Option<BatchHeader>, QueryError> {
+        Ok(match self.segment.step(&self.seed, offset, self.end)? {
+            Step::Batch(header, _) => Some(header),
+            Step::End | Step::Bad => None,
+        })
     }
 
     fn is_whole(&mut self, offset: u64) -> Result<bool, QueryError> {

@@ -131,6 +131,23 @@ fn a_write_of_which_sectors_are_missing_is_torn() {
 }
 
 #[test]
+fn a_sector_of_an_earlier_write_that_is_gone_is_damage() {
+    let (disk, _) = sample_after_kill();
+    let good = disk.read(SEGMENT);
+    let batches = Segment::read(&good).batches;
+    let border = batches[5][0].from - 36;
+    for sector in (0..border).step_by(512).skip(1) {
+        let mut bad = good.clone();
+        bad[sector..(sector + 512).min(border)].fill(0);
+        disk.write(SEGMENT, bad);
+        let report = verify_in(&disk, &[]).unwrap();
+        assert!(!report.is_intact(), "sector at {sector}");
+        assert!(report.findings().iter().all(|finding| finding.kind() == FindingKind::Edited), "{report}");
+        assert!(is_refused(&disk), "sector at {sector}");
+    }
+}
+
+#[test]
 fn of_a_batch_of_many_only_the_record_is_in_doubt() {
     let (disk, count) = sample_of_one_batch();
     let good = disk.read(SEGMENT);

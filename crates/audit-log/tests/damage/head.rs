@@ -1,5 +1,7 @@
 //! The file `head`: lost, changed, or of another time.
 
+use audit_log::files::Directory;
+use audit_log::testing::MemoryDirectory;
 use audit_log::verify::verify_in;
 use audit_log::{Checkpoint, FindingKind, LogId, OpenError, Options, VerifyError};
 
@@ -102,6 +104,49 @@ fn nothing_to_check_is_no_answer() {
     disk.erase(SEGMENT);
     assert_eq!(verify_in(&disk, &[last]), Err(VerifyError::NoLog));
     assert!(open(&disk, &Options::new().with_known(last)).is_err(), "it is not begun anew");
+}
+
+#[test]
+fn a_killed_log_that_lost_its_last_segment_but_one_is_truncated() {
+    let disk = MemoryDirectory::new();
+    let log = open(&disk, &Options::new().with_segment_bytes(1 << 10)).unwrap();
+    (0..10).for_each(|_| super::call(&log, "apps:write"));
+    let disk = disk.after_kill();
+    let segments = disk.names().unwrap().into_iter().filter(|name| name.ends_with(".log"));
+    let [.., before_last, last] = &*segments.collect::<Vec<_>>() else { panic!("two segments") };
+    disk.erase(last);
+    let report = verify_in(&disk, &[]).unwrap();
+    assert!(report.is_intact(), "a head is as old as the last segment's beginning: {report}");
+    disk.erase(before_last);
+    let report = verify_in(&disk, &[]).unwrap();
+    assert_eq!(kinds(&report), [FindingKind::Truncated], "{report}");
+    assert!(is_refused(&disk));
+}
+
+#[test]
+fn head_is_written_anew_after_many_records() {
+    let disk = MemoryDirectory::new();
+    let log = open(&disk, &Options::new()).unwrap();
+    let before = disk.read("head");
+    let wave = || {
+        std::thread::scope(|scope| {
+            for _ in 0..50 {
+                scope.spawn(|| {
+                    (0..320).for_each(|_| {
+                        log.record_blocking(super::intent("apps:write"), super::denied()).unwrap();
+                    });
+                });
+            }
+        });
+    };
+    wave();
+    assert_eq!(disk.read("head"), before, "not after 16,000 records");
+    wave();
+    let report = verify_in(&disk, &[]).unwrap();
+    assert_eq!((report.is_intact(), report.records()), (true, 32_000));
+    let text = String::from_utf8(disk.read("head")).unwrap();
+    let reached: Checkpoint = text.lines().nth(1).unwrap().parse().unwrap();
+    assert!((1 << 14..20_000).contains(&reached.sequence()), "{reached}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod attacks;
 mod bytes;
 mod forge;
 mod head;
+mod strangers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +30,8 @@ fn sample() -> (MemoryDirectory, Checkpoint) {
     let disk = MemoryDirectory::new();
     let log = open(&disk, &Options::new().with_segment_bytes(4 << 10)).unwrap();
     call(&log, "apps:write");
-    log.record_blocking(intent("apps:read"), Completion::denied(Duration::ZERO)).unwrap();
-    log.record_blocking(intent("apps:list"), Completion::denied(Duration::ZERO)).unwrap();
+    log.record_blocking(intent("apps:read"), denied()).unwrap();
+    log.record_blocking(intent("apps:list"), denied()).unwrap();
     call(&log, "apps:delete");
     let last = log.close_blocking().unwrap();
     (disk, last)
@@ -71,8 +72,8 @@ fn sample_after_kill() -> (MemoryDirectory, Checkpoint) {
     let disk = MemoryDirectory::new();
     let log = open(&disk, &Options::new().with_segment_bytes(4 << 10)).unwrap();
     call(&log, "apps:write");
-    log.record_blocking(intent("apps:read"), Completion::denied(Duration::ZERO)).unwrap();
-    log.record_blocking(intent("apps:list"), Completion::denied(Duration::ZERO)).unwrap();
+    log.record_blocking(intent("apps:read"), denied()).unwrap();
+    log.record_blocking(intent("apps:list"), denied()).unwrap();
     call(&log, "apps:delete");
     let last = log.checkpoint();
     (disk.after_kill(), last)
@@ -81,6 +82,10 @@ fn sample_after_kill() -> (MemoryDirectory, Checkpoint) {
 fn call(log: &AuditLog, action: &str) {
     let guard = log.begin_blocking(intent(action)).unwrap();
     guard.finish_blocking(Completion::allowed(Duration::from_millis(1))).unwrap();
+}
+
+fn denied() -> Completion {
+    Completion::denied(Duration::ZERO)
 }
 
 fn intent(action: &str) -> Intent {
