@@ -15,6 +15,7 @@ mod pattern_set;
 pub mod plan;
 pub mod policy;
 pub mod record;
+pub mod registry;
 mod request;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -37,4 +38,5 @@ pub use name::{MAX_NAME_BYTES, Name};
 pub use pattern_set::{MAX_PATTERNS, PatternSet};
 pub use plan::{Grantor, Planned, Planner};
 pub use policy::{Effect, PolicyDocument, Statement};
+pub use registry::Registry;
 pub use request::AccessRequest;
