@@ -16,6 +16,7 @@ mod sshkey_registry;
 mod state_store;
 mod text;
 mod token_vault;
+mod token_vault_tower;
 
 /// A check, under the name of its binary and of its corpus.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +56,7 @@ pub const TARGETS: &[Target] = &[
     target("token_vault_service", token_vault::service, 1024),
     target("token_vault_text", token_vault::text, 64),
     target("token_vault_token", token_vault::token, 96),
+    target("token_vault_tower_headers", token_vault_tower::headers, 256),
     target("token_vault_view", token_vault::view, 4096),
 ];
 
