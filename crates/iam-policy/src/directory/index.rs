@@ -45,7 +45,7 @@ impl<T> Slot<T> {
         matches!(self, Self::Unreadable)
     }
 
-    const fn is_absent(&self) -> bool {
+    pub(crate) const fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 }
