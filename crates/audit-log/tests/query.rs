@@ -142,7 +142,13 @@ fn a_reader_sees_its_tenants_and_no_others() {
     assert_eq!(seen("project/web"), ["project/web/vcluster/ci", "project/web"]);
     assert_eq!(seen("project/web/vcluster/ci"), ["project/web/vcluster/ci"]);
     assert_eq!(seen("project/other"), [""; 0]);
-    assert_eq!(seen("/").len(), 5);
+    // It is the tenant that counts, not what was acted on.
+    let intent = Intent::new(Actor::System, action("apps:write"), web(), UnixTime::EPOCH);
+    let intent = intent.with_scope("project/web/vcluster/ci".parse().unwrap()).unwrap();
+    log.record_blocking(intent, Completion::denied(Duration::ZERO)).unwrap();
+    assert_eq!(seen("project/web/vcluster/ci"), ["project/web/vcluster/ci"]);
+    assert_eq!(seen("project/web").len(), 3);
+    assert_eq!(seen("/").len(), 6);
 }
 
 #[test]

@@ -189,6 +189,13 @@ impl Reader {
     fn open_segment(&self, bound: Bound, number: u64) -> Result<Option<Open>, QueryError> {
         let mut segment = SegmentReader::open(&*self.directory, number)?.ok_or_else(|| damaged(number, 0))?;
         let is_last = number == bound.segment;
+        if segment.header()?.is_err() {
+            if is_last && segment.is_unborn()? {
+                return Ok(None);
+            }
+            // It may have been written just now.
+            segment.refresh();
+        }
         match segment.header()? {
             Ok(header) if header.number == number => {
                 let seed = Seed::new(header.log, number);
@@ -196,7 +203,6 @@ impl Reader {
                 let may_be_torn = is_last && !bound.is_exact;
                 Ok(Some(Open { segment, header, seed, end, may_be_torn, next: header.first }))
             }
-            Err(_) if is_last && segment.is_unborn()? => Ok(None),
             _ => Err(damaged(number, 0)),
         }
     }

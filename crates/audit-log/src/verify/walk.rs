@@ -27,6 +27,10 @@ pub(crate) struct Walk<'a> {
     floor: u64,
     // The end of the log cannot be read. What it held, a checkpoint may tell.
     unreadable_end: Option<Finding>,
+    // The last segment there was when the pass began.
+    last_listed: u64,
+    // Nothing that comes later belongs to this pass: it was not there when the end was seen.
+    is_over: bool,
     end: End,
 }
 
@@ -94,6 +98,8 @@ impl<'a> Walk<'a> {
             position: Position { sequence: 0, stored: Some(*genesis.chain()), computed: None },
             floor: 1,
             unreadable_end: None,
+            last_listed: 0,
+            is_over: false,
             end: End::default(),
         };
         match head {
@@ -122,27 +128,33 @@ impl<'a> Walk<'a> {
             Mode::Beside => 1,
             Mode::Fenced { from } => from,
         };
-        let mut last = numbers.last().copied().unwrap_or(0);
-        let mut number = first;
+        self.last_listed = numbers.last().copied().unwrap_or(0);
         if first <= 1 {
             self.compare_known();
         }
-        while number <= last {
+        for number in first.. {
             if let Some(segment) = SegmentReader::open(self.directory, number)? {
-                self.segment(segment, number == first, number == last)?;
-            } else {
+                self.segment(segment, number == first)?;
+            } else if number <= self.last_listed {
                 let next = self.position.sequence.saturating_add(1);
                 let finding = Finding::new(FindingKind::MissingSegment, next, next);
                 self.report.add(finding.at(format::segment_name(number), 0));
                 self.position.stored = None;
+            } else {
+                break;
             }
-            // The writer may have gone on to the next segment meanwhile.
-            number = number.saturating_add(1);
-            if number > last && SegmentReader::open(self.directory, number)?.is_some() {
-                last = number;
+            if self.is_over {
+                break;
             }
         }
         Ok(())
+    }
+
+    /// Whether no segment follows. What was read before asking is all there was of this one; what is read
+    /// afterwards may not be.
+    fn is_last(&self, number: u64) -> Result<bool, FileError> {
+        let next = number.saturating_add(1);
+        Ok(number >= self.last_listed && SegmentReader::open(self.directory, next)?.is_none())
     }
 
     /// The report, and where the log ends.
@@ -176,13 +188,15 @@ impl<'a> Walk<'a> {
         (self.report, self.end)
     }
 
-    fn segment(
-        &mut self,
-        mut segment: SegmentReader,
-        is_first: bool,
-        is_last: bool,
-    ) -> Result<(), VerifyError> {
+    fn segment(&mut self, mut segment: SegmentReader, is_first: bool) -> Result<(), VerifyError> {
         let next = self.position.sequence.saturating_add(1);
+        if segment.header()?.is_err() {
+            if self.is_last(segment.number)? && segment.is_unborn()? {
+                return self.unborn(&segment);
+            }
+            // It may have been written just now.
+            segment.refresh();
+        }
         let header = match segment.header()? {
             Ok(header) if header.log == self.log => header,
             Ok(_) => {
@@ -192,9 +206,6 @@ impl<'a> Walk<'a> {
             }
             Err(HeaderFlaw::Version(found)) => {
                 return Err(VerifyError::Version { file: segment.name.into(), found });
-            }
-            Err(_) if is_last && segment.is_unborn()? => {
-                return self.unborn(&segment);
             }
             Err(_) => {
                 self.report.add(Finding::new(FindingKind::Edited, next, next).at(&*segment.name, 0));
@@ -216,6 +227,7 @@ impl<'a> Walk<'a> {
 
     /// A segment file without a whole header: the writer was cut off while it made it, or is making it.
     fn unborn(&mut self, segment: &SegmentReader) -> Result<(), VerifyError> {
+        self.is_over = true;
         if self.is_being_written()? {
             self.report.being_written = true;
         } else {
@@ -241,13 +253,24 @@ impl<'a> Walk<'a> {
         if header.number != segment.number {
             self.report.add(at_header(FindingKind::Misplaced, next.min(header.first), header.first));
         } else if header.first > next {
-            self.report.add(at_header(FindingKind::Missing, next, before));
+            let finding = match self.unreadable_end.take() {
+                // They were in what cannot be read at the end of the segment before.
+                Some(mut unreadable) if unreadable.first() == next => {
+                    unreadable.reaches(before);
+                    unreadable
+                }
+                _ => at_header(FindingKind::Missing, next, before),
+            };
+            self.report.add(finding);
             self.position = here;
         } else if header.first < next {
             self.report.add(at_header(FindingKind::Inserted, header.first, next));
-        } else if self.position.stored.is_some_and(|stored| stored != header.chain) {
-            self.report.add(at_header(FindingKind::BrokenChain, before.max(1), header.first));
-        } else if self.position.stored.is_none() {
+        } else if let Position { stored: Some(stored), computed: None, .. } = self.position {
+            if stored != header.chain {
+                self.report.add(at_header(FindingKind::BrokenChain, before.max(1), header.first));
+            }
+        } else {
+            // The record before is lost or damaged, which was reported: the header knows its chain hash.
             self.position = here;
         }
     }
@@ -279,15 +302,17 @@ impl<'a> Walk<'a> {
                 was_refreshed = true;
                 continue;
             }
-            let is_last = SegmentReader::open(self.directory, number.saturating_add(1))?.is_none();
-            if !is_last {
+            self.is_over = self.is_last(number)?;
+            if !self.is_over {
                 // Sealed only now: once more, the writer's last words may have come in between.
                 segment.refresh();
             }
-            if !is_bad && (is_last || matches!(segment.step(seed, offset, u64::MAX)?, Step::End)) {
+            if !is_bad && (self.is_over || matches!(segment.step(seed, offset, u64::MAX)?, Step::End)) {
                 return Ok(offset);
             }
-            if is_last && let Some(end) = self.tail(segment, seed, offset, next)? {
+            if self.is_over
+                && let Some(end) = self.tail(segment, seed, offset, next)?
+            {
                 return Ok(end);
             }
             match self.damaged(segment, seed, offset)? {

@@ -1,10 +1,13 @@
 //! Every byte flipped, every length cut to.
 
 use audit_log::FindingKind;
+use audit_log::files::Directory;
 use audit_log::verify::verify_in;
 
 use super::forge::Segment;
-use super::{SEGMENT, is_refused, kinds, located, sample, sample_after_kill, sample_of_one_batch};
+use super::{
+    SEGMENT, is_refused, kinds, located, sample, sample_after_kill, sample_of_one_batch, sample_of_segments,
+};
 
 #[test]
 fn a_flip_of_any_byte_of_a_closed_log_is_found_where_it_is() {
@@ -26,6 +29,27 @@ fn a_flip_of_any_byte_of_a_closed_log_is_found_where_it_is() {
         let expected = records.iter().find(|record| at < record.to).map(|record| record.sequence);
         assert_eq!(Some(found), expected.map(|expected| (expected, expected)), "byte {at}: {report}");
         assert!(is_refused(&disk), "byte {at}");
+    }
+}
+
+#[test]
+fn a_flip_anywhere_in_several_segments_is_found_where_it_is() {
+    let (disk, last) = sample_of_segments();
+    let names = disk.names().unwrap().into_iter().filter(|name| name.ends_with(".log"));
+    for name in names.collect::<Vec<_>>() {
+        let good = disk.read(&name);
+        let records: Vec<_> = Segment::read(&good).records().cloned().collect();
+        for at in (0..good.len()).step_by(3) {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            disk.write(&name, bad);
+            let report = verify_in(&disk, &[last]).unwrap();
+            let expected = records.iter().find(|record| at < record.to).unwrap().sequence;
+            assert_eq!(located(&report), [(FindingKind::Edited, expected, expected)], "{name}, byte {at}");
+            assert_eq!(report.findings()[0].file(), Some(&*name));
+            assert_eq!(report.proven_to(), expected - 1);
+        }
+        disk.write(&name, good);
     }
 }
 
