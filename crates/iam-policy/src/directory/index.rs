@@ -45,7 +45,7 @@ impl<T> Slot<T> {
         matches!(self, Self::Unreadable)
     }
 
-    pub(crate) const fn is_absent(&self) -> bool {
+    const fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 }

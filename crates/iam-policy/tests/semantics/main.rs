@@ -11,7 +11,6 @@ mod agreement;
 mod arb;
 mod explanations;
 mod laws;
-mod lints;
 mod reference;
 mod replicas;
 mod rows;
