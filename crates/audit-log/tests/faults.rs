@@ -12,7 +12,7 @@ use std::time::Duration;
 use audit_log::testing::MemoryDirectory;
 use audit_log::verify::verify_in;
 use audit_log::{
-    Actor, AppendError, AuditLog, Completion, Cursor, Entry, Filter, Guard, Intent, Options, Outcome,
+    Actor, AppendError, AuditLog, Completion, Cursor, Entry, Filter, Guard, Intent, Options, Outcome, Public,
 };
 use core_types::testing::{TestClock, TestRandom};
 use core_types::{Scope, UnixTime};
@@ -175,6 +175,29 @@ fn callers_wait_for_room_and_completions_do_not() {
         pollster::block_on(record).unwrap();
     }
     assert_eq!(log.close_blocking().unwrap().sequence(), 52);
+}
+
+#[test]
+fn the_queue_is_bounded_in_bytes_too() {
+    let disk = MemoryDirectory::new();
+    let log = open_with(&disk, &Options::new().with_queue_records(1 << 16));
+    let long = || {
+        (0..15).fold(intent(), |intent, number| {
+            intent.with_detail(&format!("n{number}"), Public::text("x".repeat(1024)).unwrap()).unwrap()
+        })
+    };
+    let guard = log.begin_blocking(intent()).unwrap();
+    let gate = disk.hold_syncs();
+    let mut records: Vec<_> = (0..900).map(|_| Box::pin(log.record(long(), completion()))).collect();
+    records.iter_mut().for_each(|record| assert!(poll(record.as_mut()).is_none()));
+    let finish = guard.finish(completion());
+    drop(gate);
+    // 15 KiB each: 8 MiB hold less than 560 of them, and one batch of 1 MiB was on its way.
+    let finished = pollster::block_on(finish).unwrap().sequence();
+    assert!((500..700).contains(&finished), "{finished}");
+    for record in records {
+        pollster::block_on(record).unwrap();
+    }
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! Every byte flipped, every length cut to.
 
-use audit_log::FindingKind;
 use audit_log::files::Directory;
+use audit_log::testing::MemoryDirectory;
 use audit_log::verify::verify_in;
+use audit_log::{FindingKind, Options};
 
 use super::forge::Segment;
 use super::{
-    SEGMENT, is_refused, kinds, located, sample, sample_after_kill, sample_of_one_batch, sample_of_segments,
+    SEGMENT, call, is_refused, kinds, located, open, sample, sample_after_kill, sample_of_one_batch,
+    sample_of_segments,
 };
 
 #[test]
@@ -168,6 +170,30 @@ fn a_sector_of_an_earlier_write_that_is_gone_is_damage() {
         assert!(!report.is_intact(), "sector at {sector}");
         assert!(report.findings().iter().all(|finding| finding.kind() == FindingKind::Edited), "{report}");
         assert!(is_refused(&disk), "sector at {sector}");
+    }
+}
+
+#[test]
+fn damage_is_told_from_what_a_writer_is_just_doing() {
+    let disk = MemoryDirectory::new();
+    let log = open(&disk, &Options::new().with_segment_bytes(4 << 10)).unwrap();
+    (0..3).for_each(|_| call(&log, "apps:write"));
+    let good = disk.read(SEGMENT);
+    let records: Vec<_> = Segment::read(&good).records().cloned().collect();
+    let (end, last) = (records[5].to, records[5].from - 36);
+    for at in 80..end {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        disk.write(SEGMENT, bad);
+        let report = verify_in(&disk, &[]).unwrap();
+        // Of the last batch, nobody but the writer can say yet whether it is finished.
+        assert_eq!((report.is_intact(), report.is_being_written()), (at >= last, at >= last), "byte {at}");
+    }
+    for length in end - 100..end {
+        disk.write(SEGMENT, &good[..length]);
+        let report = verify_in(&disk, &[]).unwrap();
+        assert!(report.findings().is_empty(), "cut to {length}: {report}");
+        assert_eq!((report.records(), report.is_being_written()), (5, true), "cut to {length}");
     }
 }
 
