@@ -1,4 +1,4 @@
-use core_types::{Grant, Limit, Permission, Subject, UnixTime};
+use core_types::{Grant, Limit, Permission, Scope, Subject, UnixTime};
 use state_store::Revision;
 use state_store::replica::Snapshot;
 
@@ -104,6 +104,17 @@ impl<'a> Authorizer<'a> {
     ) -> impl Iterator<Item = &'c Permission> {
         let ask = move |permission: &'c Permission| self.authorize(&AccessRequest { permission, ..*request });
         candidates.into_iter().filter(move |permission| matches!(ask(permission), Decision::Allow(_)))
+    }
+
+    /// Those of `resources` on which the request's principal may use its permission; the request's own resource
+    /// plays no part.
+    pub fn filter<'c>(
+        &self,
+        request: &AccessRequest<'_>,
+        resources: impl IntoIterator<Item = &'c Scope>,
+    ) -> impl Iterator<Item = &'c Scope> {
+        let ask = move |resource: &'c Scope| self.authorize(&AccessRequest { resource, ..*request });
+        resources.into_iter().filter(move |resource| matches!(ask(resource), Decision::Allow(_)))
     }
 
     /// Everything the subject can come to be allowed now, sorted, no grant within another: what a credential of

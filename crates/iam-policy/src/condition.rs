@@ -108,6 +108,12 @@ impl Condition {
         Self { not: true, test }
     }
 
+    /// That which is false where this is true, and the other way round.
+    #[must_use]
+    pub fn opposite(&self) -> Self {
+        Self { not: !self.not, test: self.test.clone() }
+    }
+
     /// Whether it holds.
     #[must_use]
     pub fn holds(&self, context: &Context, now: UnixTime) -> Truth {

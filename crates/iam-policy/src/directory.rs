@@ -240,6 +240,10 @@ impl Directory {
         !self.unknown.is_empty()
     }
 
+    pub(crate) fn unknown_keys(&self) -> impl Iterator<Item = &Key> {
+        self.unknown.iter()
+    }
+
     /// Of the records of unknown families, the first.
     pub(crate) fn first_unknown(&self) -> Option<&Key> {
         self.unknown.iter().min()

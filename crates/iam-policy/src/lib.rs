@@ -10,6 +10,7 @@ mod error;
 pub mod explain;
 mod holder;
 mod key;
+pub mod lint;
 mod name;
 mod pattern_set;
 pub mod plan;
@@ -34,6 +35,7 @@ pub use error::{
 pub use explain::{Explanation, Fact};
 pub use holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};
 pub use key::PREFIX;
+pub use lint::{Finding, Lint};
 pub use name::{MAX_NAME_BYTES, Name};
 pub use pattern_set::{MAX_PATTERNS, PatternSet};
 pub use plan::{Grantor, Planned, Planner};

@@ -145,15 +145,19 @@ impl Statement {
 
     /// Whether it says at least what `other` says, wherever and whenever that applies.
     pub(crate) fn contains(&self, other: &Self) -> bool {
+        self.effect == other.effect
+            && self.covers(other)
+            && self.conditions.iter().all(|condition| other.conditions.contains(condition))
+    }
+
+    /// Whether it is about all that `other` is about.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
         let scopes = match (&self.scopes, &other.scopes) {
             (Limit::Unlimited, _) => true,
             (Limit::Only(_), Limit::Unlimited) => self.is_at(&Scope::root()),
             (Limit::Only(_), Limit::Only(scopes)) => scopes.iter().all(|scope| self.is_at(scope)),
         };
-        self.effect == other.effect
-            && scopes
-            && other.permissions.iter().all(|pattern| self.permissions.contains(pattern))
-            && self.conditions.iter().all(|condition| other.conditions.contains(condition))
+        scopes && other.permissions.iter().all(|pattern| self.permissions.contains(pattern))
     }
 }
 

@@ -19,7 +19,7 @@ impl View for Directory {
         match Place::of(key) {
             Ok(Place::Subject(id)) => {
                 let slot = read::<SubjectRecord>(value, revision, |record| record.id == id)?;
-                self.edit_subject(id, |node| node.record = slot);
+                self.edit_subject(id, |node| node.set_record(slot));
             }
             Ok(Place::Boundary(id)) => {
                 let slot = read::<BoundaryRecord>(value, revision, |record| record.subject == id)?;
@@ -63,7 +63,7 @@ impl View for Directory {
 
     fn delete(&mut self, key: &Key) {
         match Place::of(key) {
-            Ok(Place::Subject(id)) => self.edit_subject(id, |node| node.record = Slot::Absent),
+            Ok(Place::Subject(id)) => self.edit_subject(id, |node| node.set_record(Slot::Absent)),
             Ok(Place::Boundary(id)) => self.edit_subject(id, |node| node.boundary = Slot::Absent),
             Ok(Place::Group(id)) => self.set_group(id, Slot::Absent),
             Ok(Place::Role(id)) => self.set_role(id, Slot::Absent),
@@ -81,7 +81,7 @@ impl View for Directory {
 
     fn poison(&mut self, key: &Key) {
         match Place::of(key) {
-            Ok(Place::Subject(id)) => self.edit_subject(id, |node| node.record = Slot::Unreadable),
+            Ok(Place::Subject(id)) => self.edit_subject(id, |node| node.set_record(Slot::Unreadable)),
             Ok(Place::Boundary(id)) => self.edit_subject(id, |node| node.boundary = Slot::Unreadable),
             Ok(Place::Group(id)) => self.set_group(id, Slot::Unreadable),
             Ok(Place::Role(id)) => self.set_role(id, Slot::Unreadable),

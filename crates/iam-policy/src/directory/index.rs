@@ -4,12 +4,15 @@ use std::sync::Arc;
 use core_types::Scope;
 use state_store::Revision;
 
+use super::live::reaches;
 use super::signature::{PatternSignature, PermissionSignature, ScopeSignature};
 use super::slab::Node;
 use crate::builtin::BuiltInRole;
 use crate::holder::{BindingId, GroupId, PolicyId};
 use crate::pattern_set::PatternSet;
-use crate::record::{BindingRecord, BoundaryRecord, GroupRecord, PolicyRecord, RoleRecord, SubjectRecord};
+use crate::record::{
+    BindingRecord, BoundaryRecord, GroupRecord, PolicyRecord, RoleRecord, SubjectRecord, SubjectState,
+};
 
 /// A record, and the commit that wrote it.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl<T> Slot<T> {
         matches!(self, Self::Unreadable)
     }
 
-    const fn is_absent(&self) -> bool {
+    pub(crate) const fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 }
@@ -149,7 +152,10 @@ fn order(a: &BindingRecord, b: &BindingRecord) -> Ordering {
 /// A subject, or that something refers to it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SubjectNode {
+    // INVARIANT: set with `set_record`, which keeps the next two true.
     pub(crate) record: Slot<SubjectRecord>,
+    is_enabled: bool,
+    is_at_root: bool,
     pub(crate) boundary: Slot<BoundaryRecord>,
     pub(crate) carried: Carried,
     /// Sorted by group.
@@ -172,6 +178,23 @@ impl SubjectNode {
             && self.boundary.is_absent()
             && self.carried.is_empty()
             && self.groups.is_empty()
+    }
+
+    pub(super) fn set_record(&mut self, record: Slot<SubjectRecord>) {
+        let known = record.present();
+        self.is_enabled = known.is_some_and(|subject| subject.state == SubjectState::Enabled);
+        self.is_at_root = known.is_some_and(|subject| subject.home.is_root());
+        self.record = record;
+    }
+
+    /// Whether it is known, readable and enabled; without a look at the record, which lies elsewhere.
+    pub(super) const fn is_live(&self) -> bool {
+        self.is_enabled
+    }
+
+    /// Whether what it has can count at `scope`; mostly without a look at the record.
+    pub(super) fn reaches(&self, scope: &Scope) -> bool {
+        self.is_at_root || self.record.present().is_some_and(|subject| reaches(&subject.home, scope))
     }
 
     pub(crate) fn membership(&self, group: GroupId) -> Option<&Membership> {

@@ -9,7 +9,7 @@ use crate::condition::Truth;
 use crate::decision::{DenyReason, Missing, StatementRef};
 use crate::holder::GroupId;
 use crate::policy::Effect;
-use crate::record::{BoundaryRecord, GroupRecord, SubjectRecord, SubjectState};
+use crate::record::{BoundaryRecord, GroupRecord, SubjectRecord};
 use crate::request::AccessRequest;
 
 /// Why a subject may do nothing at all.
@@ -36,8 +36,8 @@ impl From<Lifeless> for DenyReason {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Live<'a> {
     directory: &'a Directory,
+    id: Subject,
     node: &'a SubjectNode,
-    kept: &'a Kept<SubjectRecord>,
 }
 
 impl Directory {
@@ -47,20 +47,21 @@ impl Directory {
             return Err(Lifeless::UnreadablePolicy);
         }
         let node = self.subjects.get(&subject).ok_or(Lifeless::Unknown)?;
+        if node.is_live() {
+            return Ok(Live { directory: self, id: subject, node });
+        }
         match &node.record {
             Slot::Absent => Err(Lifeless::Unknown),
             Slot::Unreadable => Err(Lifeless::Unreadable),
-            Slot::Present(kept) => match kept.record.state {
-                SubjectState::Enabled => Ok(Live { directory: self, node, kept }),
-                SubjectState::Disabled => Err(Lifeless::Disabled),
-            },
+            Slot::Present(_) => Err(Lifeless::Disabled),
         }
     }
 }
 
 impl<'a> Live<'a> {
-    pub(crate) const fn kept(&self) -> &'a Kept<SubjectRecord> {
-        self.kept
+    /// Its record, and the commit that wrote it.
+    pub(crate) fn kept(&self) -> Option<&'a Kept<SubjectRecord>> {
+        self.node.record.kept()
     }
 
     pub(crate) const fn boundary(&self) -> &'a Slot<BoundaryRecord> {
@@ -69,9 +70,8 @@ impl<'a> Live<'a> {
 
     /// The subject itself, then its groups in the order of their ids.
     pub(crate) fn sources(&self) -> impl Iterator<Item = Source<'a>> + use<'a> {
-        let Self { directory, node, kept } = *self;
-        let subject = &kept.record;
-        let own = Source { directory, subject, carried: &node.carried, via: None, grants: true };
+        let Self { directory, id: subject, node } = *self;
+        let own = Source { directory, subject, node, carried: &node.carried, via: None, grants: true };
         let groups = node.groups.iter().filter_map(move |membership| {
             let group = directory.groups.at(membership.number)?;
             let record = match &group.record {
@@ -82,7 +82,7 @@ impl<'a> Live<'a> {
             // Of what is unreadable only the denials count.
             let grants = record.is_some() && membership.joined.is_some();
             let via = Via { id: membership.group, record, joined: membership.joined };
-            Some(Source { directory, subject, carried: &group.carried, via: Some(via), grants })
+            Some(Source { directory, subject, node, carried: &group.carried, via: Some(via), grants })
         });
         core::iter::once(own).chain(groups)
     }
@@ -103,7 +103,8 @@ impl<'a> Live<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Source<'a> {
     directory: &'a Directory,
-    subject: &'a SubjectRecord,
+    subject: Subject,
+    node: &'a SubjectNode,
     carried: &'a Carried,
     via: Option<Via<'a>>,
     grants: bool,
@@ -150,7 +151,7 @@ impl<'a> Source<'a> {
     }
 
     pub(crate) const fn subject_id(&self) -> Subject {
-        self.subject.id
+        self.subject
     }
 
     pub(crate) fn group_id(&self) -> Option<GroupId> {
@@ -161,7 +162,7 @@ impl<'a> Source<'a> {
     /// anywhere.
     pub(crate) fn reaches(&self, scope: &Scope) -> bool {
         let group = self.via.and_then(|via| via.record);
-        reaches(&self.subject.home, scope) && group.is_none_or(|group| reaches(&group.record.home, scope))
+        self.node.reaches(scope) && group.is_none_or(|group| reaches(&group.record.home, scope))
     }
 
     /// The bindings that count now and whose scope contains the resource, with all that they say, if any of it

@@ -41,6 +41,10 @@ impl<K: Copy + Eq + Hash, N: Node> Slab<K, N> {
         self.chunks.get(number / CHUNK)?.get(number % CHUNK)
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &N)> {
+        self.numbers.iter().filter_map(|(key, number)| Some((key, self.at(*number)?)))
+    }
+
     pub(crate) fn values(&self) -> impl Iterator<Item = &N> {
         self.numbers.values().filter_map(|number| self.at(*number))
     }

@@ -47,7 +47,8 @@ impl<'a> Planner<'a> {
     pub(super) fn begin(&self) -> Result<Draft, WriteError> {
         let mut draft = Draft::default();
         if let Some((live, _)) = self.caller()? {
-            draft.rest_on(Place::Subject(live.kept().record.id), live.kept().revision)?;
+            let kept = live.kept().ok_or(WriteError::CallerUnknown)?;
+            draft.rest_on(Place::Subject(kept.record.id), kept.revision)?;
             draft.rest_on_stamp(Stamped::Forbidding, self)?;
         }
         Ok(draft)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use core_types::{Limit, Principal};
+use core_types::{Limit, Principal, Scope};
 use iam_policy::{AccessRequest, Context, Decision, DenyReason, Directory, StatementRef};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -49,7 +49,7 @@ proptest! {
     }
 
     #[test]
-    fn what_can_is_each_permission_asked_by_itself(world in arb_world(), questions in arb_questions(20)) {
+    fn what_can_and_filter_are_each_asked_by_itself(world in arb_world(), questions in arb_questions(20)) {
         let directory = world.directory();
         let candidates: Vec<_> = questions.iter().map(|question| question.permission.clone()).collect();
         for question in &questions {
@@ -65,6 +65,12 @@ proptest! {
                 .filter(|permission| is_allowed(&directory, &with_permission(question, permission)))
                 .collect();
             prop_assert_eq!(can, one_by_one);
+            let resources: Vec<_> = questions.iter().map(|question| question.resource.clone()).collect();
+            let on: Vec<_> = authorizer.filter(&request, &resources).collect();
+            let at = |resource: &Scope| Question { resource: resource.clone(), ..question.clone() };
+            let one_by_one: Vec<_> =
+                resources.iter().filter(|resource| is_allowed(&directory, &at(resource))).collect();
+            prop_assert_eq!(on, one_by_one);
         }
     }
 }

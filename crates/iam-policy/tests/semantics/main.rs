@@ -11,6 +11,7 @@ mod agreement;
 mod arb;
 mod explanations;
 mod laws;
+mod lints;
 mod reference;
 mod replicas;
 mod rows;

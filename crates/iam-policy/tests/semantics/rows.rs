@@ -411,7 +411,7 @@ pub(crate) fn alice_alone() -> World {
 }
 
 /// Alice with a role of one pattern, bound at one scope by binding 1.
-fn alice_with(permissions: &str, scope: &str) -> World {
+pub(crate) fn alice_with(permissions: &str, scope: &str) -> World {
     let (home, patterns, policies) = (Scope::root(), vec![pattern(permissions)], vec![]);
     let role = RoleFact { id: id(2), home, patterns, policies, fate: Fate::Readable };
     let binding = BindingFact {
@@ -426,7 +426,7 @@ fn alice_with(permissions: &str, scope: &str) -> World {
 }
 
 /// Alice in group 3, which holds role 2 by binding 1; with the role comes policy 6, which denies `*:write`.
-fn group_with_a_policy(permissions: &str) -> World {
+pub(crate) fn group_with_a_policy(permissions: &str) -> World {
     let mut world = alice_with(permissions, "/");
     world.groups = vec![GroupFact { id: id(3), home: Scope::root(), fate: Fate::Readable }];
     world.members = vec![MemberFact { group: id(3), subject: user(1), fate: Fate::Readable }];
@@ -438,7 +438,7 @@ fn group_with_a_policy(permissions: &str) -> World {
 }
 
 /// Policy 6, bound to Alice by binding 5.
-fn add_policy(world: &mut World, scope: &str, statements: Vec<StatementFact>) {
+pub(crate) fn add_policy(world: &mut World, scope: &str, statements: Vec<StatementFact>) {
     let policy = PolicyFact { id: id(6), home: Scope::root(), statements, fate: Fate::Readable };
     world.policies = vec![policy];
     world.bindings.push(BindingFact {
@@ -451,7 +451,7 @@ fn add_policy(world: &mut World, scope: &str, statements: Vec<StatementFact>) {
     });
 }
 
-fn allowing(permissions: &str) -> StatementFact {
+pub(crate) fn allowing(permissions: &str) -> StatementFact {
     StatementFact { is_deny: false, patterns: vec![pattern(permissions)], scopes: None, conditions: vec![] }
 }
 

@@ -1,0 +1,254 @@
+//! What looks wrong in a directory, with codes that do not change.
+
+mod statements;
+
+use core_types::{Limit, PermissionPattern, UnixTime};
+
+use crate::directory::{Bound, Directory, RoleNumber, Said, reaches};
+use crate::explain::Fact;
+use crate::holder::{Holder, RoleRef};
+use crate::policy::Effect;
+use crate::registry::Registry;
+
+/// Something that looks wrong.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Finding {
+    /// What it is.
+    pub lint: Lint,
+    /// About which record.
+    pub about: Fact,
+    /// Which statement of a policy, counted from 0.
+    pub statement: Option<usize>,
+    /// Which pattern.
+    pub pattern: Option<PermissionPattern>,
+}
+
+/// A kind of finding. A code is never given to another kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Lint {
+    /// `IAM001`: the record cannot be read; it denies what it may have denied.
+    Unreadable,
+    /// `IAM002`: the binding is of a role, policy or holder that does not exist; it says nothing.
+    Dangling,
+    /// `IAM003`: the binding's scope is out of reach of its holder's home, or outside the home of what it
+    /// binds; it says nothing.
+    OutOfReach,
+    /// `IAM004`: the binding has ended; it says nothing.
+    Expired,
+    /// `IAM005`: another binding gives the same holder the same, here and above, for as long.
+    Redundant,
+    /// `IAM006`: the statement names no permission, no scope or none within the policy's home, or allows under
+    /// conditions that contradict each other; it says nothing.
+    Dead,
+    /// `IAM007`: another statement of the policy says at least the same.
+    Shadowed,
+    /// `IAM008`: the statement allows what another one of the policy always denies.
+    Denied,
+    /// `IAM009`: the pattern matches nothing that the program knows.
+    UnknownPermission,
+    /// `IAM010`: what is allowed has a wildcard, and grows by whatever is added later.
+    Growing,
+    /// `IAM011`: the binding allows everything everywhere.
+    Administrator,
+    /// `IAM012`: the binding allows, by a narrower pattern than that, to give what one does not hold.
+    Escalator,
+    /// `IAM013`: the role permits nothing, and brings no policy.
+    EmptyRole,
+    /// `IAM014`: something is bound to the group, and it has no members.
+    NoMembers,
+}
+
+impl Lint {
+    /// The code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Unreadable => "IAM001",
+            Self::Dangling => "IAM002",
+            Self::OutOfReach => "IAM003",
+            Self::Expired => "IAM004",
+            Self::Redundant => "IAM005",
+            Self::Dead => "IAM006",
+            Self::Shadowed => "IAM007",
+            Self::Denied => "IAM008",
+            Self::UnknownPermission => "IAM009",
+            Self::Growing => "IAM010",
+            Self::Administrator => "IAM011",
+            Self::Escalator => "IAM012",
+            Self::EmptyRole => "IAM013",
+            Self::NoMembers => "IAM014",
+        }
+    }
+
+    /// Whether what it is about could be taken away, one at a time, and nothing would be decided otherwise from
+    /// now on.
+    #[must_use]
+    pub const fn is_without_effect(self) -> bool {
+        matches!(
+            self,
+            Self::Dangling
+                | Self::OutOfReach
+                | Self::Expired
+                | Self::Redundant
+                | Self::Dead
+                | Self::Shadowed
+                | Self::Denied
+        )
+    }
+}
+
+impl Directory {
+    /// Everything that looks wrong, in order. With a registry, patterns that match nothing in it too.
+    ///
+    /// Looks at every record there is: for an administrator or a nightly run.
+    #[must_use]
+    pub fn lint(&self, now: UnixTime, registry: Option<&Registry>) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (subject, node) in self.subjects.iter() {
+            let holder = Holder::Subject(*subject);
+            if node.record.is_unreadable() {
+                findings.push(Finding::about(Lint::Unreadable, Fact::Subject(*subject)));
+            }
+            if node.boundary.is_unreadable() {
+                findings.push(Finding::about(Lint::Unreadable, Fact::Boundary(*subject)));
+            }
+            for membership in node.groups.iter().filter(|membership| membership.joined.is_none()) {
+                let fact = Fact::Membership(membership.group, *subject);
+                findings.push(Finding::about(Lint::Unreadable, fact));
+            }
+            let unreadable = node.carried.unreadable.iter();
+            findings
+                .extend(unreadable.map(|id| Finding::about(Lint::Unreadable, Fact::Binding(holder, *id))));
+        }
+        for (id, node) in self.groups.iter() {
+            let holder = Holder::Group(*id);
+            if node.record.is_unreadable() {
+                findings.push(Finding::about(Lint::Unreadable, Fact::Group(*id)));
+            }
+            let unreadable = node.carried.unreadable.iter();
+            findings
+                .extend(unreadable.map(|id| Finding::about(Lint::Unreadable, Fact::Binding(holder, *id))));
+            if node.members == 0 && !node.carried.bindings.is_empty() {
+                findings.push(Finding::about(Lint::NoMembers, Fact::Group(*id)));
+            }
+        }
+        self.lint_bindings(now, &mut findings);
+        self.lint_statements(registry, &mut findings);
+        findings.extend(
+            self.unknown_keys().map(|key| Finding::about(Lint::Unreadable, Fact::Unknown(key.clone()))),
+        );
+        findings.sort_unstable();
+        findings
+    }
+
+    fn lint_bindings(&self, now: UnixTime, findings: &mut Vec<Finding>) {
+        let subjects = self.subjects.iter().map(|(_, node)| &node.carried);
+        let groups = self.groups.iter().map(|(_, node)| &node.carried);
+        for carried in subjects.chain(groups) {
+            for (role, bound) in carried.bindings.iter() {
+                let record = &bound.record;
+                let found = |lint| Finding::about(lint, Fact::Binding(record.holder, record.id));
+                let is_redundant = carried
+                    .bindings
+                    .iter()
+                    .any(|(_, other)| makes_redundant(other, bound) && self.says_as_much(role, other, bound));
+                let lint = if record.is_expired(now) {
+                    Some(Lint::Expired)
+                } else if self.is_dangling(bound) {
+                    Some(Lint::Dangling)
+                } else if self.is_out_of_reach(role, bound) {
+                    Some(Lint::OutOfReach)
+                } else if is_redundant {
+                    Some(Lint::Redundant)
+                } else {
+                    self.power(role, bound)
+                };
+                findings.extend(lint.map(found));
+            }
+        }
+    }
+
+    fn is_dangling(&self, bound: &Bound) -> bool {
+        let record = &bound.record;
+        let has_role = match record.role {
+            RoleRef::BuiltIn(_) => true,
+            RoleRef::Custom(role) => self.roles.get(&role).is_some_and(|node| !node.record.is_absent()),
+            RoleRef::Policy(id) => self.policies.get(&id).is_some_and(|node| !node.record.is_absent()),
+        };
+        let has_holder = match record.holder {
+            Holder::Subject(id) => self.subjects.get(&id).is_some_and(|node| !node.record.is_absent()),
+            Holder::Group(id) => self.groups.get(&id).is_some_and(|node| !node.record.is_absent()),
+        };
+        !has_role || !has_holder
+    }
+
+    fn is_out_of_reach(&self, role: RoleNumber, bound: &Bound) -> bool {
+        let record = &bound.record;
+        // What is unreadable may be at home anywhere.
+        let home = match record.holder {
+            Holder::Subject(id) => self.subject(id).map(|subject| &subject.home),
+            Holder::Group(id) => self.group(id).map(|group| &group.home),
+        };
+        let says_nothing = self.clauses(role, &record.scope).next().is_none();
+        home.is_some_and(|home| !reaches(home, &record.scope))
+            || (says_nothing && !self.is_role_at(role, &record.scope))
+    }
+
+    /// Whether what both bind says as much where the other, higher one is bound.
+    fn says_as_much(&self, role: RoleNumber, other: &Bound, bound: &Bound) -> bool {
+        // A policy whose home contains the scope above contains the scope below, so they say as much as each
+        // other when there are as many clauses.
+        let count = |bound: &Bound| self.clauses(role, &bound.record.scope).count();
+        !self.is_out_of_reach(role, other) && count(other) == count(bound)
+    }
+
+    /// What is worth knowing of a binding that counts.
+    fn power(&self, role: RoleNumber, bound: &Bound) -> Option<Lint> {
+        let escalate: PermissionPattern = "iam:escalate".parse().ok()?;
+        let allows = |wanted: &PermissionPattern, everywhere: bool| {
+            self.clauses(role, &bound.record.scope).any(|said| match said {
+                Said::Clause(clause) if clause.effect() == Effect::Allow => {
+                    let scopes = clause.scopes_below(&bound.record.scope);
+                    clause.permissions().contains(wanted)
+                        && scopes.iter().any(|scope| scope.is_root() || !everywhere)
+                }
+                Said::Clause(_) | Said::Unreadable(_) => false,
+            })
+        };
+        if allows(&PermissionPattern::all(), true) {
+            Some(Lint::Administrator)
+        } else {
+            allows(&escalate, false).then_some(Lint::Escalator)
+        }
+    }
+}
+
+impl Finding {
+    const fn about(lint: Lint, about: Fact) -> Self {
+        Self { lint, about, statement: None, pattern: None }
+    }
+}
+
+/// Whether the one binds the same, here and above, for as long; of two that bind the same, the first stays.
+///
+/// What a group has at the root counts for members at home at the root alone, and who they are changes: below the
+/// root, it takes a binding of the same tenant.
+fn makes_redundant(other: &Bound, bound: &Bound) -> bool {
+    let (other, bound) = (&other.record, &bound.record);
+    let lasts = match (other.expires_at, bound.expires_at) {
+        (Limit::Unlimited, _) => true,
+        (Limit::Only(_), Limit::Unlimited) => false,
+        (Limit::Only(other), Limit::Only(bound)) => other >= bound,
+    };
+    let is_same = other.scope == bound.scope && other.expires_at == bound.expires_at;
+    let counts_for_all =
+        matches!(bound.holder, Holder::Subject(_)) || !other.scope.is_root() || bound.scope.is_root();
+    other.role == bound.role
+        && other.id != bound.id
+        && other.scope.contains(&bound.scope)
+        && counts_for_all
+        && lasts
+        && (!is_same || other.id < bound.id)
+}
