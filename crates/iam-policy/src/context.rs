@@ -110,6 +110,11 @@ impl Context {
     pub fn attribute(&self, name: &AttributeName) -> Option<&AttributeValue> {
         self.attributes.get(name)
     }
+
+    /// All attributes, by name.
+    pub fn attributes(&self) -> impl Iterator<Item = (&AttributeName, &AttributeValue)> {
+        self.attributes.iter()
+    }
 }
 
 /// Nothing is known.

@@ -229,3 +229,18 @@ pub enum Missing {
     /// The role does not have the permission.
     Permission,
 }
+
+impl Missing {
+    /// A stable word for it.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Condition => "condition",
+            Self::Expired => "expired",
+            Self::OutOfReach => "out_of_reach",
+            Self::Role => "role",
+            Self::Scope => "scope",
+            Self::Permission => "permission",
+        }
+    }
+}

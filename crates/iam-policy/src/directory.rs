@@ -235,6 +235,36 @@ impl Directory {
         self.built_in.iter().find(|(role, ..)| *role == name).map(|(_, patterns, _)| patterns)
     }
 
+    /// Every membership that is readable, in no order.
+    pub(crate) fn memberships(&self) -> impl Iterator<Item = (GroupId, Subject)> {
+        self.subjects.iter().flat_map(|(subject, node)| {
+            let joined = node.groups.iter().filter(|membership| membership.joined.is_some());
+            joined.map(|membership| (membership.group, *subject))
+        })
+    }
+
+    /// Every boundary that is readable, in no order.
+    pub(crate) fn boundaries(&self) -> impl Iterator<Item = &BoundaryRecord> {
+        self.subjects.values().filter_map(|node| node.boundary.present())
+    }
+
+    /// Whether any record is unreadable, or of an unknown family.
+    pub(crate) fn has_unreadable(&self) -> bool {
+        self.has_unknown()
+            || self.subjects.values().any(|node| {
+                node.record.is_unreadable()
+                    || node.boundary.is_unreadable()
+                    || !node.carried.unreadable.is_empty()
+                    || node.groups.iter().any(|membership| membership.joined.is_none())
+            })
+            || self
+                .groups
+                .values()
+                .any(|node| node.record.is_unreadable() || !node.carried.unreadable.is_empty())
+            || self.roles.values().any(|node| node.record.is_unreadable())
+            || self.policies.values().any(|node| node.record.is_unreadable())
+    }
+
     /// Whether a record of a family that this version does not know is there.
     pub(crate) fn has_unknown(&self) -> bool {
         !self.unknown.is_empty()

@@ -68,6 +68,59 @@ pub enum PolicyError {
     },
 }
 
+/// Why something is no document of [`document`](crate::document). The remote side may be shown the message.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DocumentError {
+    /// Longer than [`MAX_DOCUMENT_BYTES`](crate::document::MAX_DOCUMENT_BYTES) or
+    /// [`MAX_REQUEST_BYTES`](crate::document::MAX_REQUEST_BYTES).
+    #[error("longer than {limit} bytes")]
+    TooLarge {
+        /// The bound, in bytes.
+        limit: usize,
+    },
+    /// Not JSON, or not of this shape.
+    #[error("{what}")]
+    Malformed {
+        /// The line, counted from 1.
+        line: usize,
+        /// The column, counted from 1.
+        column: usize,
+        /// What is wrong, where; at most 256 bytes.
+        what: Box<str>,
+    },
+    /// Of a version that this library does not know.
+    #[error("version {found}, where {known} is known")]
+    Version {
+        /// The one that was found.
+        found: u32,
+        /// The one that is known.
+        known: u32,
+    },
+    /// Two records are about the same thing.
+    #[error("{what} {id} is there twice")]
+    Repeated {
+        /// A record of this kind.
+        what: &'static str,
+        /// Which.
+        id: Box<str>,
+    },
+    /// A bound of [`plan`](crate::plan) or [`document`](crate::document).
+    #[error("more than {limit} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The bound.
+        limit: usize,
+    },
+    /// The circumstances are none.
+    #[error(transparent)]
+    Context(#[from] ContextError),
+    /// The directory has records that nobody can read; a document cannot say that.
+    #[error("the directory has unreadable records")]
+    Unreadable,
+}
+
 /// Why the grants of a subject are not listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]

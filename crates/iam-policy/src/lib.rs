@@ -6,6 +6,7 @@ pub mod condition;
 pub mod context;
 mod decision;
 mod directory;
+pub mod document;
 mod error;
 pub mod explain;
 mod holder;
@@ -30,7 +31,8 @@ pub use context::{AttributeName, AttributeValue, Context};
 pub use decision::{Allow, Decision, Deny, DenyReason, Missing, NearMiss, StatementRef};
 pub use directory::Directory;
 pub use error::{
-    ContextError, CursorError, GrantsError, NameError, PatternSetError, PolicyError, WriteError,
+    ContextError, CursorError, DocumentError, GrantsError, NameError, PatternSetError, PolicyError,
+    WriteError,
 };
 pub use explain::{Explanation, Fact};
 pub use holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};

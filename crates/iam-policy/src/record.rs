@@ -151,6 +151,12 @@ pub struct BindingRecord {
 }
 
 impl BindingRecord {
+    /// A binding without an end.
+    #[must_use]
+    pub const fn new(id: BindingId, role: RoleRef, holder: Holder, scope: Scope) -> Self {
+        Self { id, role, holder, scope, expires_at: Limit::Unlimited }
+    }
+
     /// Whether it has ended.
     #[must_use]
     pub fn is_expired(&self, now: UnixTime) -> bool {
@@ -163,9 +169,25 @@ impl BindingRecord {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Stamp {}
 
+impl SubjectRecord {
+    /// An enabled subject.
+    #[must_use]
+    pub const fn new(id: Subject, name: Name, home: Scope) -> Self {
+        Self { id, name, home, state: SubjectState::Enabled }
+    }
+}
+
 impl Record for SubjectRecord {
     const KIND: &'static str = "iam-policy/subject";
     const VERSION: u32 = 1;
+}
+
+impl GroupRecord {
+    /// A group.
+    #[must_use]
+    pub const fn new(id: GroupId, name: Name, home: Scope) -> Self {
+        Self { id, name, home }
+    }
 }
 
 impl Record for GroupRecord {
@@ -173,9 +195,25 @@ impl Record for GroupRecord {
     const VERSION: u32 = 1;
 }
 
+impl RoleRecord {
+    /// A role without policies.
+    #[must_use]
+    pub const fn new(id: RoleId, name: Name, home: Scope, permissions: PatternSet) -> Self {
+        Self { id, name, home, permissions, policies: BTreeSet::new() }
+    }
+}
+
 impl Record for RoleRecord {
     const KIND: &'static str = "iam-policy/role";
     const VERSION: u32 = 1;
+}
+
+impl PolicyRecord {
+    /// A policy.
+    #[must_use]
+    pub const fn new(id: PolicyId, name: Name, home: Scope, document: PolicyDocument) -> Self {
+        Self { id, name, home, document }
+    }
 }
 
 impl Record for PolicyRecord {
@@ -183,9 +221,25 @@ impl Record for PolicyRecord {
     const VERSION: u32 = 1;
 }
 
+impl BoundaryRecord {
+    /// A boundary.
+    #[must_use]
+    pub const fn new(subject: Subject, limit: Restriction) -> Self {
+        Self { subject, limit }
+    }
+}
+
 impl Record for BoundaryRecord {
     const KIND: &'static str = "iam-policy/boundary";
     const VERSION: u32 = 1;
+}
+
+impl MembershipRecord {
+    /// A membership.
+    #[must_use]
+    pub const fn new(group: GroupId, subject: Subject) -> Self {
+        Self { group, subject }
+    }
 }
 
 impl Record for MembershipRecord {

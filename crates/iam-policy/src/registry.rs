@@ -4,13 +4,17 @@
 //! compile, and one [`Registry`] of all, from which «read only» follows and by which
 //! [`lint`](crate::Directory::lint) finds patterns that match nothing.
 
+use std::borrow::Cow;
+
 use core_types::{Permission, PermissionPattern};
+use serde::{Deserialize, Serialize};
 
 use crate::error::PatternSetError;
 use crate::pattern_set::PatternSet;
 
 /// What kind of access a permission is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Access {
     /// To see what is in a thing.
@@ -26,34 +30,52 @@ pub enum Access {
 }
 
 /// One permission of a registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Known {
     /// What is acted on.
-    pub service: &'static str,
+    pub service: Cow<'static, str>,
     /// What is done.
-    pub verb: &'static str,
+    pub verb: Cow<'static, str>,
     /// What kind of access that is.
     pub access: Access,
 }
 
 /// All the permissions a program knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Entry>", into = "Vec<Entry>")]
 pub struct Registry {
-    known: &'static [Known],
+    known: Cow<'static, [Known]>,
 }
 
 impl Registry {
     /// Everything in it, in the order it was written.
-    pub fn iter(&self) -> impl Iterator<Item = &'static Known> + use<> {
+    pub fn iter(&self) -> impl Iterator<Item = &Known> {
         self.known.iter()
+    }
+
+    /// The registry of these permissions, for a program that learns them when it runs; of one that is there twice,
+    /// the first counts.
+    pub fn from_permissions(permissions: impl IntoIterator<Item = (Permission, Access)>) -> Self {
+        let known = permissions.into_iter().map(|(permission, access)| {
+            let side = |name: &str| Cow::Owned(name.to_owned());
+            Known { service: side(permission.service()), verb: side(permission.verb()), access }
+        });
+        Self { known: known.collect() }
+    }
+
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.clone().into()
     }
 
     /// What kind of access the permission is; `None` when the program does not know it.
     #[must_use]
     pub fn access(&self, permission: &Permission) -> Option<Access> {
         let names = (permission.service(), permission.verb());
-        self.known.iter().find(|known| (known.service, known.verb) == names).map(|known| known.access)
+        self.known
+            .iter()
+            .find(|known| (known.service.as_ref(), known.verb.as_ref()) == names)
+            .map(|known| known.access)
     }
 
     /// Whether the pattern matches anything the program knows.
@@ -62,7 +84,7 @@ impl Registry {
         let side = |pattern: Option<&str>, name| pattern.is_none_or(|pattern| pattern == name);
         self.known
             .iter()
-            .any(|known| side(pattern.service(), known.service) && side(pattern.verb(), known.verb))
+            .any(|known| side(pattern.service(), &known.service) && side(pattern.verb(), &known.verb))
     }
 
     /// Every permission of these kinds, one by one: a set that does not grow by itself.
@@ -71,7 +93,7 @@ impl Registry {
     /// [`PatternSetError`] when there are more than a set may list.
     pub fn of_access(&self, kinds: &[Access]) -> Result<PatternSet, PatternSetError> {
         let wanted = self.known.iter().filter(|known| kinds.contains(&known.access));
-        PatternSet::new(wanted.map(|known| permission(known.service, known.verb).into()))
+        PatternSet::new(wanted.map(|known| known.permission().into()))
     }
 
     /// Every permission to read or list, one by one.
@@ -86,7 +108,7 @@ impl Registry {
     #[doc(hidden)]
     #[must_use]
     pub const fn of(known: &'static [Known]) -> Self {
-        Self { known }
+        Self { known: Cow::Borrowed(known) }
     }
 }
 
@@ -97,14 +119,50 @@ impl Known {
     pub const fn new(service: &'static str, verb: &'static str, access: Access) -> Self {
         assert!(is_name(service), "a service is [a-z0-9-]{{1,63}} without `-` at either end");
         assert!(is_name(verb), "a verb is [a-z0-9-]{{1,63}} without `-` at either end");
-        Self { service, verb, access }
+        Self { service: Cow::Borrowed(service), verb: Cow::Borrowed(verb), access }
+    }
+
+    /// The permission itself.
+    ///
+    /// # Panics
+    /// Never: its names were accepted when it was made.
+    #[must_use]
+    pub fn permission(&self) -> Permission {
+        permission(&self.service, &self.verb)
+    }
+}
+
+/// One permission in a document.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Entry {
+    permission: Permission,
+    access: Access,
+}
+
+impl TryFrom<Vec<Entry>> for Registry {
+    type Error = &'static str;
+
+    fn try_from(mut entries: Vec<Entry>) -> Result<Self, &'static str> {
+        entries.sort_by(|a, b| a.permission.cmp(&b.permission));
+        if entries.windows(2).any(|pair| matches!(pair, [a, b] if a.permission == b.permission)) {
+            return Err("a permission is in the registry twice");
+        }
+        Ok(Self::from_permissions(entries.into_iter().map(|entry| (entry.permission, entry.access))))
+    }
+}
+
+impl From<Registry> for Vec<Entry> {
+    fn from(registry: Registry) -> Self {
+        let entry = |known: &Known| Entry { permission: known.permission(), access: known.access };
+        registry.iter().map(entry).collect()
     }
 }
 
 /// The permission of two names that [`Known::new`] has accepted when the program was compiled.
 #[doc(hidden)]
 #[must_use]
-pub fn permission(service: &'static str, verb: &'static str) -> Permission {
+pub fn permission(service: &str, verb: &str) -> Permission {
     match Permission::new(service, verb) {
         Ok(permission) => permission,
         Err(error) => unreachable!("`Known::new` accepts what `Permission::new` does: {error}"),

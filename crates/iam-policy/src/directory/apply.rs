@@ -18,36 +18,30 @@ impl View for Directory {
     fn put(&mut self, key: &Key, value: &Value, revision: Revision) -> Result<(), RecordError> {
         match Place::of(key) {
             Ok(Place::Subject(id)) => {
-                let slot = read::<SubjectRecord>(value, revision, |record| record.id == id)?;
-                self.edit_subject(id, |node| node.set_record(slot));
+                self.set_subject(read::<SubjectRecord>(value, |record| record.id == id)?, revision);
             }
             Ok(Place::Boundary(id)) => {
-                let slot = read::<BoundaryRecord>(value, revision, |record| record.subject == id)?;
-                self.edit_subject(id, |node| node.boundary = slot);
+                self.set_boundary_record(
+                    read(value, |record: &BoundaryRecord| record.subject == id)?,
+                    revision,
+                );
             }
             Ok(Place::Group(id)) => {
-                let slot = read::<GroupRecord>(value, revision, |record| record.id == id)?;
-                self.set_group(id, slot);
+                self.set_group_record(read::<GroupRecord>(value, |record| record.id == id)?, revision);
             }
             Ok(Place::Role(id)) => {
-                let slot = read::<RoleRecord>(value, revision, |record| record.id == id)?;
-                self.set_role(id, slot);
+                self.set_role_record(read::<RoleRecord>(value, |record| record.id == id)?, revision);
             }
             Ok(Place::Policy(id)) => {
-                let slot = read::<PolicyRecord>(value, revision, |record| record.id == id)?;
-                self.set_policy(id, slot);
+                self.set_policy_record(read::<PolicyRecord>(value, |record| record.id == id)?, revision);
             }
             Ok(Place::Member(group, subject)) => {
                 let fits = |record: &MembershipRecord| record.group == group && record.subject == subject;
-                read(value, revision, fits)?;
-                self.join(group, subject, Some(revision));
+                self.set_membership(read(value, fits)?, revision);
             }
             Ok(Place::Binding(holder, id)) => {
                 let fits = |record: &BindingRecord| record.id == id && record.holder == holder;
-                if let Slot::Present(bound) = read::<BindingRecord>(value, revision, fits)? {
-                    self.unbind(holder, id);
-                    self.bind(bound);
-                }
+                self.set_binding(read(value, fits)?, revision);
             }
             Ok(Place::Stamp(of)) => self.set_stamp(of, Some(revision)),
             Ok(Place::Started) => self.started = true,
@@ -99,6 +93,37 @@ impl View for Directory {
 }
 
 impl Directory {
+    pub(crate) fn set_subject(&mut self, record: SubjectRecord, revision: Revision) {
+        let (id, slot) = (record.id, present(record, revision));
+        self.edit_subject(id, |node| node.set_record(slot));
+    }
+
+    pub(crate) fn set_boundary_record(&mut self, record: BoundaryRecord, revision: Revision) {
+        let (id, slot) = (record.subject, present(record, revision));
+        self.edit_subject(id, |node| node.boundary = slot);
+    }
+
+    pub(crate) fn set_group_record(&mut self, record: GroupRecord, revision: Revision) {
+        self.set_group(record.id, present(record, revision));
+    }
+
+    pub(crate) fn set_role_record(&mut self, record: RoleRecord, revision: Revision) {
+        self.set_role(record.id, present(record, revision));
+    }
+
+    pub(crate) fn set_policy_record(&mut self, record: PolicyRecord, revision: Revision) {
+        self.set_policy(record.id, present(record, revision));
+    }
+
+    pub(crate) fn set_membership(&mut self, record: MembershipRecord, revision: Revision) {
+        self.join(record.group, record.subject, Some(revision));
+    }
+
+    pub(crate) fn set_binding(&mut self, record: BindingRecord, revision: Revision) {
+        self.unbind(record.holder, record.id);
+        self.bind(Arc::new(Kept { record, revision }));
+    }
+
     fn join(&mut self, group: GroupId, subject: Subject, joined: Option<Revision>) {
         let is_new = self.subjects.get(&subject).is_none_or(|node| node.membership(group).is_none());
         let more = usize::from(is_new);
@@ -221,15 +246,15 @@ impl Directory {
     }
 }
 
-fn read<R: Record>(
-    value: &Value,
-    revision: Revision,
-    fits_key: impl FnOnce(&R) -> bool,
-) -> Result<Slot<R>, RecordError> {
+fn read<R: Record>(value: &Value, fits_key: impl FnOnce(&R) -> bool) -> Result<R, RecordError> {
     let record: R = record::decode(value)?;
     if fits_key(&record) {
-        Ok(Slot::Present(Arc::new(Kept { record, revision })))
+        Ok(record)
     } else {
         Err(RecordError::Inconsistent { kind: R::KIND, what: "it stands under another record's key" })
     }
+}
+
+fn present<R>(record: R, revision: Revision) -> Slot<R> {
+    Slot::Present(Arc::new(Kept { record, revision }))
 }

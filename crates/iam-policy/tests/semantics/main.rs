@@ -9,6 +9,7 @@
 
 mod agreement;
 mod arb;
+mod documents;
 mod explanations;
 mod laws;
 mod lints;
