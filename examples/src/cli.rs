@@ -7,6 +7,7 @@ mod audit;
 mod input;
 mod ssh;
 mod token;
+mod token_state;
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -95,6 +96,8 @@ pub fn run(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Answer
         (Some("audit"), Some("query")) => audit::query(parser, streams),
         (Some("ssh"), Some("check")) => ssh::check(parser, streams),
         (Some("token"), Some("inspect")) => token::inspect(parser, streams),
+        (Some("token"), Some("issue")) => token_state::issue(parser, streams),
+        (Some("token"), Some("revoke")) => token_state::revoke(parser, streams),
         (Some("help"), None) => help(streams),
         (None, _) => Err(CliError::usage(USAGE)),
         (Some(noun), verb) => {
@@ -158,6 +161,11 @@ const USAGE: &str = "usage: palisade NOUN VERB …
   audit query DIR [--limit N]             the entries, oldest first
   ssh check FILE|-                        would each line be admitted as a public key?
   token inspect FILE|-                    is each line a well-formed token? says its id, never its secret
+  token issue --data-dir DIR --name TEXT --owner SUBJECT (--permission P… [--scope S] | --inherit)
+              [--project NAME] [--expires-at TIME] [--network CIDR…] [--max-uses N]
+                                          issues a token of a stopped server and prints it, once
+  token revoke --data-dir DIR (ID | --owner SUBJECT | --project NAME | --all | --leaked FILE|-)
+              [--issued-before TIME]      ends tokens of a stopped server
 
 Every verb takes --json: one object per line. `-` is standard input.
 Exit status: 0 yes; 1 no, refused or damaged; 2 wrong usage.";

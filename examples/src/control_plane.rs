@@ -9,15 +9,18 @@ mod api_error;
 mod call;
 mod endpoint;
 mod facts;
+pub(crate) mod operator;
 mod project;
 mod record;
 mod routes;
 mod settings;
 mod startup;
 mod state;
+pub(crate) mod token_wish;
 
+pub(crate) use self::routes::parse_time;
 pub use self::settings::{Settings, SettingsError};
-pub(crate) use self::startup::api_token_kind;
+pub(crate) use self::startup::token_format;
 pub use self::startup::{FirstStart, Server, StartError};
 
 /// The most bytes a request's body may have.

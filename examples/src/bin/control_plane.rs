@@ -35,6 +35,7 @@ fn main() -> ExitCode {
 
 async fn serve(listen: SocketAddr, data_dir: PathBuf) -> Result<(), StartError> {
     tracing_subscriber::fmt().json().with_writer(io::stderr).init();
+    let stop = told_to_stop().map_err(|error| StartError::Io { what: "signals".into(), error })?;
     let mut server = Server::start(listen, &data_dir).await?;
     let mut out = io::stdout();
     if let Some(first_start) = server.take_first_start() {
@@ -44,23 +45,20 @@ async fn serve(listen: SocketAddr, data_dir: PathBuf) -> Result<(), StartError> 
     }
     let _ = writeln!(out, "listening on http://{}", server.address());
     let _ = out.flush();
-    server.serve(told_to_stop()).await
+    server.serve(stop).await
 }
 
-/// Ends at SIGINT or SIGTERM.
-async fn told_to_stop() {
+/// Ends at SIGINT or SIGTERM. From the call on, neither ends the process by itself.
+fn told_to_stop() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-        Err(_) => {
-            let _ = tokio::signal::ctrl_c().await;
-        }
-    }
+    })
 }
 
 fn fail(error: &dyn std::fmt::Display, status: u8) -> ExitCode {

@@ -1,12 +1,11 @@
 //! `palisade token inspect`: is each line a well-formed token? Offline, by its form and checksum alone.
 
 use serde_json::json;
-use token_vault::TokenFormat;
 use token_vault::format::MAX_TOKEN_LEN;
 
 use super::input::{Line, each_line};
 use super::{Answer, CliError, Streams};
-use crate::control_plane::api_token_kind;
+use crate::control_plane::token_format;
 
 /// Says of each line whether it is a token, and which; never its secret.
 pub(super) fn inspect(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> Result<Answer, CliError> {
@@ -21,7 +20,7 @@ pub(super) fn inspect(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> 
     }
     let file =
         file.ok_or_else(|| CliError::usage("token inspect needs a FILE or `-` (a token is no argument)"))?;
-    let format = TokenFormat::new([api_token_kind()]).map_err(|error| CliError::usage(error.to_string()))?;
+    let format = token_format().map_err(|error| CliError::usage(error.to_string()))?;
     let mut answer = Answer::Yes;
     each_line(&file, MAX_TOKEN_LEN, streams, |number, line, output| {
         let parts = match &line {

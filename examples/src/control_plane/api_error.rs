@@ -109,8 +109,17 @@ impl ApiError {
         self.code == OUTCOME_UNKNOWN
     }
 
+    /// Whether the request can never be carried out as it is.
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.status == StatusCode::UNPROCESSABLE_ENTITY
+    }
+
     pub(crate) fn code(&self) -> &'static str {
         self.code
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// The answer, with the id under which the server's log speaks of the request.

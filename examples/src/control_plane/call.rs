@@ -13,7 +13,7 @@ use core_types::{Clock as _, Principal, RequestId, Restriction, Scope, Subject, 
 use iam_policy::{AccessRequest, Authorizer, Decision};
 use serde_json::Value;
 use state_store::StateStore;
-use token_vault::{VerifiedToken, VerifyContext};
+use token_vault::{CountError, VerifiedToken, VerifyContext};
 
 use super::api_error::ApiError;
 use super::endpoint::{Endpoint, Place};
@@ -155,7 +155,7 @@ where
     E: FnOnce(Arc<ControlPlane<S>>, Caller) -> F,
     F: Future<Output = Result<Reply, ApiError>>,
 {
-    let token = match authenticate(plane, facts, now) {
+    let token = match authenticate(plane, facts, now).await? {
         Ok(token) => token,
         Err(reason) => {
             recorder.unauthenticated(reason).await?;
@@ -190,27 +190,33 @@ where
 }
 
 /// The verified token, or why there is none: for the log, not for the caller.
-fn authenticate<S: StateStore>(
+async fn authenticate<S: StateStore>(
     plane: &ControlPlane<S>,
     facts: &RequestFacts,
     now: UnixTime,
-) -> Result<VerifiedToken, record::Reason> {
+) -> Result<Result<VerifiedToken, record::Reason>, ApiError> {
     let presented = match &facts.credential {
-        Credential::Absent => return Err(record::Reason::new("no_credential")),
-        Credential::Unusable => return Err(record::Reason::new("unusable_credential")),
+        Credential::Absent => return Ok(Err(record::Reason::new("no_credential"))),
+        Credential::Unusable => return Ok(Err(record::Reason::new("unusable_credential"))),
         Credential::Bearer(presented) => presented,
     };
     let mut context = VerifyContext::at(now);
     if let Some(peer) = facts.peer {
         context = context.from_client(peer.ip().to_canonical());
     }
-    plane.vault.verify(presented, &context).map_err(|refusal| record::Reason::refused_token(&refusal))
+    match plane.vault.verify_counted(&plane.store, presented, &context).await {
+        Ok(token) => Ok(Ok(token)),
+        Err(CountError::Refused(refusal)) => Ok(Err(record::Reason::refused_token(&refusal))),
+        Err(_) => Err(ApiError::unavailable("the use of the token could not be counted")),
+    }
 }
 
 /// Where the call acts.
 fn place(endpoint: &Endpoint, facts: &RequestFacts, token: &VerifiedToken) -> Result<Scope, ApiError> {
-    if endpoint.place == Place::Root {
-        return Ok(Scope::root());
+    match endpoint.place {
+        Place::Root => return Ok(Scope::root()),
+        Place::Own => return Ok(token.home().clone()),
+        Place::Project => {}
     }
     let missing = || ApiError::invalid("project_required", "name one project: `?project=NAME`");
     let mut named = facts.parameters("project");
@@ -230,6 +236,9 @@ fn authorize<S: StateStore>(
     endpoint: &Endpoint,
     caller: &Caller,
 ) -> Result<Result<(), record::Reason>, ApiError> {
+    if endpoint.place == Place::Own {
+        return Ok(Ok(()));
+    }
     let state = plane.current()?;
     let principal = caller.principal();
     let permission = state::permission(endpoint.permission)?;
@@ -248,7 +257,7 @@ fn exists<S: StateStore>(
     caller: &Caller,
 ) -> Result<(), ApiError> {
     let name = caller.scope.levels().last().map_or("", |level| level.name);
-    if endpoint.place == Place::Root || project::find(plane.current()?.projects.view(), name).is_some() {
+    if endpoint.place != Place::Project || project::find(plane.current()?.projects.view(), name).is_some() {
         Ok(())
     } else {
         Err(ApiError::not_found("project"))

@@ -19,6 +19,8 @@ pub(crate) enum Place {
     Project,
     /// In the whole installation.
     Root,
+    /// On the caller's own token: a valid one is enough, whatever it allows.
+    Own,
 }
 
 impl Endpoint {
@@ -52,6 +54,14 @@ endpoints! {
     ISSUE_TOKEN = POST "/api/v1/api-tokens" "api-tokens:write" Project;
     LIST_TOKENS = GET "/api/v1/api-tokens" "api-tokens:read" Project;
     REVOKE_TOKEN = DELETE "/api/v1/api-tokens/{id}" "api-tokens:write" Project;
+    REVOKE_ALL_TOKENS = DELETE "/api/v1/api-tokens" "api-tokens:write" Project;
+    ROTATE_TOKEN = POST "/api/v1/api-tokens/{id}/rotate" "api-tokens:write" Project;
+    REPORT_LEAK = POST "/api/v1/leaked-tokens" "api-tokens:write" Root;
+    REVOKE_USER_TOKENS = DELETE "/api/v1/users/{id}/api-tokens" "iam:write" Root;
+
+    LOG_IN = POST "/api/v1/login" "sessions:write" Own;
+    LOG_OUT = DELETE "/api/v1/self" "sessions:write" Own;
+    WHO_AM_I = GET "/api/v1/self" "sessions:read" Own;
 
     CREATE_PROJECT = POST "/api/v1/projects" "projects:write" Root;
     LIST_PROJECTS = GET "/api/v1/projects" "projects:read" Root;

@@ -60,13 +60,18 @@ impl Journal {
         self.log.close().await.map_err(StartError::part("audit log"))
     }
 
-    /// Makes durable that the first start is about to make the first administrator.
-    pub(crate) async fn begin_first_start(&self, now: UnixTime) -> Result<FirstStartEntry, StartError> {
+    /// Makes durable that whoever holds the data folder is about to do this, without a request: the first start,
+    /// or an operator at the machine.
+    pub(crate) async fn begin_own(
+        &self,
+        action: &'static str,
+        now: UnixTime,
+    ) -> Result<OwnEntry, StartError> {
         let action =
-            state::permission(FIRST_START).map_err(|error| StartError::part("audit log")(error.code()))?;
+            state::permission(action).map_err(|error| StartError::part("audit log")(error.code()))?;
         let intent = Intent::new(Actor::System, action, Scope::root(), now);
         let guard = self.log.begin(intent).await.map_err(StartError::part("audit log"))?;
-        Ok(FirstStartEntry { guard, began: Instant::now() })
+        Ok(OwnEntry { guard, began: Instant::now() })
     }
 
     /// The caller is told to try again; what went wrong is for the operator.
@@ -79,17 +84,18 @@ impl Journal {
     }
 }
 
-/// The open entry of the first start.
-pub(crate) struct FirstStartEntry {
+/// The open entry of something done without a request.
+pub(crate) struct OwnEntry {
     guard: Guard,
     began: Instant,
 }
 
-impl FirstStartEntry {
-    pub(crate) async fn finish(self, was_committed: bool) -> Result<(), StartError> {
+impl OwnEntry {
+    /// Records how it ended: well, or with this error.
+    pub(crate) async fn finish(self, error: Option<&ApiError>) -> Result<(), StartError> {
         let duration = self.began.elapsed();
         let completion =
-            if was_committed { Completion::allowed(duration) } else { Completion::unknown(duration) };
+            error.map_or_else(|| Completion::allowed(duration), |error| ended_with(error, duration));
         self.guard.finish(completion).await.map(drop).map_err(StartError::part("audit log"))
     }
 }
@@ -227,9 +233,17 @@ fn completion(outcome: &Result<Reply, ApiError>, duration: Duration) -> Completi
                 None => completion,
             }
         }
-        Err(error) if error.is_outcome_unknown() => Completion::unknown(duration),
-        Err(error) if error.is_denial() => with_reason(Completion::denied(duration), error.code()),
-        Err(error) => with_reason(Completion::failed(duration), error.code()),
+        Err(error) => ended_with(error, duration),
+    }
+}
+
+fn ended_with(error: &ApiError, duration: Duration) -> Completion {
+    if error.is_outcome_unknown() {
+        Completion::unknown(duration)
+    } else if error.is_denial() {
+        with_reason(Completion::denied(duration), error.code())
+    } else {
+        with_reason(Completion::failed(duration), error.code())
     }
 }
 
@@ -244,5 +258,3 @@ fn with_reason(completion: Completion, reason: &str) -> Completion {
 fn with_detail(completion: Completion, name: &str, value: impl Into<audit_log::Public>) -> Completion {
     completion.clone().with_detail(name, value).unwrap_or(completion)
 }
-
-const FIRST_START: &str = "iam:start";

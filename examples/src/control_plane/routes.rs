@@ -4,6 +4,7 @@ mod api_tokens;
 mod audit_logs;
 mod iam;
 mod projects;
+mod sessions;
 mod ssh_keys;
 
 use std::sync::Arc;
@@ -33,6 +34,13 @@ pub(crate) fn router<S: StateStore>(plane: Arc<ControlPlane<S>>) -> Router {
         .add(&endpoint::ISSUE_TOKEN, api_tokens::issue::<S>)
         .add(&endpoint::LIST_TOKENS, api_tokens::list::<S>)
         .add(&endpoint::REVOKE_TOKEN, api_tokens::revoke::<S>)
+        .add(&endpoint::REVOKE_ALL_TOKENS, api_tokens::revoke_all::<S>)
+        .add(&endpoint::ROTATE_TOKEN, api_tokens::rotate::<S>)
+        .add(&endpoint::REPORT_LEAK, api_tokens::report_leak::<S>)
+        .add(&endpoint::REVOKE_USER_TOKENS, api_tokens::revoke_of_user::<S>)
+        .add(&endpoint::LOG_IN, sessions::login::<S>)
+        .add(&endpoint::LOG_OUT, sessions::logout::<S>)
+        .add(&endpoint::WHO_AM_I, sessions::whoami::<S>)
         .add(&endpoint::CREATE_PROJECT, projects::create::<S>)
         .add(&endpoint::LIST_PROJECTS, projects::list::<S>)
         .add(&endpoint::CREATE_USER, iam::create_user::<S>)
@@ -89,7 +97,7 @@ fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 }
 
 /// A value of the request that has a type of its own.
-fn parse_field<T>(field: &str, text: &str) -> Result<T, ApiError>
+pub(crate) fn parse_field<T>(field: &str, text: &str) -> Result<T, ApiError>
 where
     T: std::str::FromStr,
     T::Err: std::fmt::Display,
@@ -103,7 +111,7 @@ fn parse_id<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, ApiError>
 }
 
 /// An instant of a document, as RFC 3339 writes it.
-fn parse_time(field: &str, text: &str) -> Result<UnixTime, ApiError> {
+pub(crate) fn parse_time(field: &str, text: &str) -> Result<UnixTime, ApiError> {
     let invalid = || ApiError::invalid("invalid_field", format!("`{field}`: not an RFC 3339 time"));
     let time: jiff::Timestamp = text.parse().map_err(|_| invalid())?;
     u64::try_from(time.as_millisecond()).map(UnixTime::from_millis).map_err(|_| invalid())

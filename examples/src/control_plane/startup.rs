@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use core_types::{Clock as _, Restriction, SecretBytes, Subject, SystemClock, SystemRandom};
 use iam_policy::Directory;
@@ -16,11 +17,15 @@ use state_store::replica::{Driver, Replica};
 use state_store::{Commit, Prefix, StateStore, View};
 use state_store_redb::{Expected, RedbStore};
 use token_vault::vault::{OwnerStatus, Standing};
-use token_vault::{IssueRequest, IssuedToken, Pepper, PepperVersion, Peppers, TokenFormat, TokenView, Vault};
+use token_vault::{
+    FailureLimit, FormatError, IssueRequest, IssuedToken, Pepper, PepperVersion, Peppers, TokenFormat,
+    TokenView, Vault,
+};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::anchor;
+use super::api_error::ApiError;
 use super::project::{self, Project, Projects};
 use super::record::Journal;
 use super::routes::router;
@@ -85,56 +90,7 @@ impl Server {
     /// # Errors
     /// [`StartError`], with what an operator needs to know.
     pub async fn start(listen: SocketAddr, data_dir: &Path) -> Result<Self, StartError> {
-        make_private_folder(data_dir)?;
-        let state_file = data_dir.join("state.redb");
-        let clock = SystemClock::new();
-        let random = SystemRandom::new();
-        let pepper = pepper(&data_dir.join("pepper"), state_file.exists(), &random)?;
-        let audit_folder = data_dir.join("audit");
-        // The log is made after the store: where there is a log, a store that is missing was lost, and one that
-        // is behind what the log has seen was put back.
-        let expected = if audit_folder.exists() {
-            Expected::Existing { store: None, at_least: anchor::known_revision(&audit_folder)? }
-        } else {
-            Expected::Either
-        };
-        let store = RedbStore::open(&state_file, expected, &random).map_err(StartError::part("state"))?;
-        let known = anchor::known_checkpoint(&store).await?;
-        let journal = Journal::open(&audit_folder, &random, known)?;
-
-        let (projects, follow_projects) =
-            follow(&store, project::prefix().map_err(StartError::part("projects"))?, Projects::new(), &clock)
-                .await?;
-        let keys = Prefix::new(sshkey_registry::registry::PREFIX).map_err(StartError::part("keys"))?;
-        let (keys, follow_keys) = follow(&store, keys, RegistryView::new(), &clock).await?;
-        let iam = Prefix::new(iam_policy::PREFIX).map_err(StartError::part("directory"))?;
-        let (iam, follow_iam) = follow(&store, iam, Directory::new(), &clock).await?;
-        let tokens_prefix = TokenView::prefix().map_err(StartError::part("tokens"))?;
-        let (tokens, follow_tokens) = follow(&store, tokens_prefix, TokenView::new(), &clock).await?;
-
-        let format = TokenFormat::new([api_token_kind()]).map_err(StartError::part("token format"))?;
-        let owners = Owners { iam: iam.clone() };
-        let vault = Vault::with_owners(tokens, format, Peppers::new(&pepper), owners);
-        // Longer RSA keys are no safer than what else there is, and cost seconds to decide on.
-        let admission =
-            AdmissionPolicy::new().with_rsa_bits(2048, 8192).map_err(StartError::part("admission"))?;
-        let plane = Arc::new(ControlPlane {
-            store,
-            clock,
-            random,
-            vault,
-            admission,
-            admissions: Semaphore::new(1),
-            journal,
-            replicas: Replicas { projects, keys, iam },
-        });
-        tokio::spawn(follow_projects);
-        tokio::spawn(follow_keys);
-        tokio::spawn(follow_iam);
-        tokio::spawn(follow_tokens);
-        tokio::spawn(Arc::clone(&plane).keep_confirming());
-        tokio::spawn(Arc::clone(&plane).keep_anchoring());
-
+        let plane = open(data_dir).await?;
         let first_start = first_start(&plane).await?;
         let listener = TcpListener::bind(listen).await.map_err(StartError::io(listen.to_string()))?;
         let address = listener.local_addr().map_err(StartError::io("the listening socket"))?;
@@ -160,15 +116,90 @@ impl Server {
         let Self { plane, listener, .. } = self;
         let app = router(Arc::clone(&plane)).into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, app).with_graceful_shutdown(stop).await.map_err(StartError::io("serving"))?;
-        let checkpoint = plane.journal.close().await?;
-        plane.anchor(checkpoint).await
+        close(&plane).await
     }
+}
+
+/// Opens or makes everything in `data_dir`, and keeps it current.
+pub(crate) async fn open(data_dir: &Path) -> Result<Arc<ControlPlane<RedbStore>>, StartError> {
+    make_private_folder(data_dir)?;
+    let state_file = data_dir.join("state.redb");
+    let clock = SystemClock::new();
+    let random = SystemRandom::new();
+    let pepper = pepper(&data_dir.join("pepper"), state_file.exists(), &random)?;
+    let audit_folder = data_dir.join("audit");
+    // The log is made after the store: where there is a log, a store that is missing was lost, and one that
+    // is behind what the log has seen was put back.
+    let expected = if audit_folder.exists() {
+        Expected::Existing { store: None, at_least: anchor::known_revision(&audit_folder)? }
+    } else {
+        Expected::Either
+    };
+    let store = RedbStore::open(&state_file, expected, &random).map_err(StartError::part("state"))?;
+    let known = anchor::known_checkpoint(&store).await?;
+    let journal = Journal::open(&audit_folder, &random, known)?;
+
+    let (projects, follow_projects) =
+        follow(&store, project::prefix().map_err(StartError::part("projects"))?, Projects::new(), &clock)
+            .await?;
+    let keys = Prefix::new(sshkey_registry::registry::PREFIX).map_err(StartError::part("keys"))?;
+    let (keys, follow_keys) = follow(&store, keys, RegistryView::new(), &clock).await?;
+    let iam = Prefix::new(iam_policy::PREFIX).map_err(StartError::part("directory"))?;
+    let (iam, follow_iam) = follow(&store, iam, Directory::new(), &clock).await?;
+    let tokens_prefix = TokenView::prefix().map_err(StartError::part("tokens"))?;
+    let (tokens, follow_tokens) = follow(&store, tokens_prefix, TokenView::new(), &clock).await?;
+
+    let format = token_format().map_err(StartError::part("token format"))?;
+    let vault = Vault::builder(tokens, format, Peppers::new(&pepper))
+        .with_owners(Owners { iam: iam.clone() })
+        .with_failure_limit(FAILURE_LIMIT)
+        .build();
+    // Longer RSA keys are no safer than what else there is, and cost seconds to decide on.
+    let admission =
+        AdmissionPolicy::new().with_rsa_bits(2048, 8192).map_err(StartError::part("admission"))?;
+    let plane = Arc::new(ControlPlane {
+        store,
+        clock,
+        random,
+        vault,
+        admission,
+        admissions: Semaphore::new(1),
+        journal,
+        replicas: Replicas { projects, keys, iam },
+    });
+    tokio::spawn(follow_projects);
+    tokio::spawn(follow_keys);
+    tokio::spawn(follow_iam);
+    tokio::spawn(follow_tokens);
+    tokio::spawn(Arc::clone(&plane).keep_confirming());
+    tokio::spawn(Arc::clone(&plane).keep_anchoring());
+    tokio::spawn(Arc::clone(&plane).keep_counting());
+
+    Ok(plane)
+}
+
+/// Writes what waits to be written, and lets the state vouch for the log's end.
+pub(crate) async fn close(plane: &Arc<ControlPlane<RedbStore>>) -> Result<(), StartError> {
+    plane.flush_usage().await;
+    let checkpoint = plane.journal.close().await?;
+    plane.anchor(checkpoint).await
+}
+
+/// The kinds of token that this control plane issues and accepts.
+pub(crate) fn token_format() -> Result<TokenFormat, FormatError> {
+    TokenFormat::new([api_token_kind(), session_kind()])
 }
 
 /// The kind of token this control plane issues.
 pub(crate) fn api_token_kind() -> token_vault::Prefix {
     #[expect(clippy::unwrap_used, reason = "a constant of ours; a test sees that it is a prefix")]
     token_vault::Prefix::of("palisade", "live", "pat").unwrap()
+}
+
+/// The kind of token a login gives.
+pub(crate) fn session_kind() -> token_vault::Prefix {
+    #[expect(clippy::unwrap_used, reason = "a constant of ours; a test sees that it is a prefix")]
+    token_vault::Prefix::of("palisade", "live", "ses").unwrap()
 }
 
 /// Disabled and unknown owners' tokens are dead at once: the directory is asked at every request.
@@ -226,7 +257,7 @@ async fn first_start<S: StateStore>(plane: &ControlPlane<S>) -> Result<Option<Fi
     let issued = plane.vault.plan_issue(request, now, &plane.random).map_err(StartError::part(part))?;
     batch.append(issued.batch).map_err(StartError::part(part))?;
 
-    let open = plane.journal.begin_first_start(now).await?;
+    let open = plane.journal.begin_own(FIRST_START, now).await?;
     let outcome = plane.store.commit(batch).await.map_err(StartError::part(part));
     let committed = match outcome {
         Ok(Commit::Committed(revision)) => Ok(revision),
@@ -236,7 +267,8 @@ async fn first_start<S: StateStore>(plane: &ControlPlane<S>) -> Result<Option<Fi
         }),
         Err(error) => Err(error),
     };
-    open.finish(committed.is_ok()).await?;
+    let failed = committed.is_err().then(ApiError::outcome_unknown);
+    open.finish(failed.as_ref()).await?;
     let revision = committed?;
     plane.replicas.projects.applied(revision).await;
     plane.replicas.iam.applied(revision).await;
@@ -301,6 +333,10 @@ fn write_durably(file: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// How often an address may present what is no token: a thousand times at once, then ten times a second.
+const FAILURE_LIMIT: FailureLimit = FailureLimit { burst: 1000, interval: Duration::from_millis(100) };
+/// The action of the first start in the audit log.
+const FIRST_START: &str = "iam:start";
 const FIRST_PROJECT: &str = "default";
 
 #[cfg(test)]
@@ -310,6 +346,7 @@ mod tests {
     #[test]
     fn the_kind_of_our_tokens_is_a_prefix() {
         assert_eq!(api_token_kind().as_str(), "palisadelivepat");
+        assert_eq!(session_kind().as_str(), "palisadeliveses");
     }
 
     #[test]

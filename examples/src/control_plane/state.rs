@@ -179,6 +179,28 @@ impl<S: StateStore> ControlPlane<S> {
         kept.await.map_err(StartError::part("the state's checkpoint of the audit log"))?.map(drop)
     }
 
+    /// Writes when tokens were last used, in batches, for as long as the server runs.
+    pub(crate) async fn keep_counting(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(USAGE_PAUSE).await;
+            self.flush_usage().await;
+        }
+    }
+
+    /// Writes one batch of it. What could not be written is kept for the next.
+    pub(crate) async fn flush_usage(self: &Arc<Self>) {
+        let plane = Arc::clone(self);
+        let flushed = tokio::task::spawn_blocking(move || {
+            let flush = plane.vault.flush_usage(&plane.store, USAGE_INTERVAL, plane.clock.now());
+            Handle::current().block_on(flush)
+        });
+        match flushed.await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the use of tokens could not be written yet"),
+            Err(error) => tracing::error!(%error, "the use of tokens could not be written"),
+        }
+    }
+
     /// Keeps confirming, a few times within the staleness bound, for as long as the server runs.
     pub(crate) async fn keep_confirming(self: Arc<Self>) {
         loop {
@@ -205,6 +227,9 @@ pub(crate) const STALENESS_BOUND: Duration = Duration::from_secs(5);
 const CONFIRM_PAUSE: Duration = Duration::from_millis(600);
 /// How often a change is planned anew before the caller is told to try later.
 const MAX_ATTEMPTS: u32 = 16;
+/// How often the uses of tokens are written, and how often at most those of one token.
+const USAGE_PAUSE: Duration = Duration::from_secs(2);
+const USAGE_INTERVAL: Duration = Duration::from_secs(60);
 const ANCHOR_PAUSE: Duration = Duration::from_secs(5);
 const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);

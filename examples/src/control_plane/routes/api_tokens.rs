@@ -1,38 +1,52 @@
 //! `/api/v1/api-tokens`
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use core_types::{Grant, Limit, PermissionPattern, Principal, Restriction, Scope, Subject, TokenId};
+use core_types::{Limit, Principal, Restriction, Subject, TokenId};
 use iam_policy::{AccessRequest, Authorizer, Decision};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use state_store::StateStore;
-use token_vault::{
-    IssueError, IssueRequest, PlanError, RevocationReason, TokenFilter, TokenInfo, TokenState,
-};
+use state_store::{Batch, StateStore};
+use token_vault::vault::{LeakOutcome, LeakPolicy, Many};
+use token_vault::{IssueError, IssuedToken, PlanError, RevocationReason, TokenFilter, TokenInfo, TokenState};
 
-use super::{parse_body, parse_field, parse_id, parse_time};
+use super::{parse_body, parse_field, parse_id};
 use crate::control_plane::api_error::ApiError;
 use crate::control_plane::call::{Body, Caller, Reply, perform};
 use crate::control_plane::endpoint;
 use crate::control_plane::facts::RequestFacts;
 use crate::control_plane::startup::api_token_kind;
 use crate::control_plane::state::{self, ControlPlane};
+use crate::control_plane::token_wish::TokenWish;
 use crate::entry::rfc3339;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewToken {
-    name: String,
-    /// Permission patterns. An empty list is refused: it would mean nothing at all.
-    scopes: Vec<String>,
-    /// Where they hold: a scope in the project; the project itself where nothing is said.
-    scope: Option<String>,
-    /// Whose rights the token uses; the caller's where nothing is said.
-    owner: Option<String>,
-    expires_at: Option<String>,
+struct Rotation {
+    /// How long the secret before is still accepted; not at all where nothing is said.
+    #[serde(default)]
+    overlap_seconds: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeakReport {
+    /// The token as it was found.
+    token: String,
+    #[serde(default)]
+    policy: LeakAnswer,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum LeakAnswer {
+    #[default]
+    Revoke,
+    Quarantine,
+    Notify,
 }
 
 pub(super) async fn issue<S: StateStore>(
@@ -41,15 +55,14 @@ pub(super) async fn issue<S: StateStore>(
     body: Body,
 ) -> Response {
     perform(plane, &endpoint::ISSUE_TOKEN, facts, move |plane, caller| async move {
-        let new: NewToken = parse_body(body.bytes()?)?;
-        let owner = new.owner.as_deref().map_or(Ok(caller.subject()), |text| parse_field("owner", text))?;
-        let restriction = restriction(&new, &caller.scope)?;
+        let wish: TokenWish = parse_body(body.bytes()?)?;
+        let owner = wish.owner.as_deref().map_or(Ok(caller.subject()), |text| parse_field("owner", text))?;
+        let restriction = wish.restriction(&caller.scope, caller.restriction())?;
         let (token, info) = plane
             .change(|state| {
                 guard_owner(state, &caller, owner, &restriction)?;
                 let request =
-                    IssueRequest::new(new.name.as_str(), api_token_kind(), owner, restriction.clone())
-                        .at_home_in(caller.scope.clone());
+                    wish.request(api_token_kind(), owner, restriction.clone(), caller.scope.clone())?;
                 // For its own owner a token issues tokens that die with it. For somebody else the caller is
                 // named, and what it may give away was checked above.
                 let request = if owner == caller.subject() {
@@ -57,25 +70,14 @@ pub(super) async fn issue<S: StateStore>(
                 } else {
                     request.created_by(Principal::subject(caller.subject()))
                 };
-                let issued =
-                    plane.vault.plan_issue(request, caller.now, &plane.random).map_err(
-                        |error| match error {
-                            IssueError::Widens => ApiError::escalation(error.to_string()),
-                            IssueError::Random(_) | IssueError::Record(_) | IssueError::Batch(_) => {
-                                state.internal(&error)
-                            }
-                            error => ApiError::invalid("refused", error.to_string()),
-                        },
-                    )?;
+                let issued = plane
+                    .vault
+                    .plan_issue(request, caller.now, &plane.random)
+                    .map_err(|error| refused_issue(state, &error))?;
                 Ok(((issued.token, issued.info), issued.batch))
             })
             .await?;
-        let mut answer = show(&info);
-        if let Value::Object(fields) = &mut answer {
-            // The one time that the plaintext leaves the server.
-            token.expose_once(|text| fields.insert("token".into(), text.into()));
-        }
-        Ok(Reply::created(answer))
+        Ok(Reply::created(show_once(token, &info)))
     })
     .await
 }
@@ -134,26 +136,121 @@ pub(super) async fn revoke<S: StateStore>(
     .await
 }
 
-/// The pairs of the request: each permission pattern, at the one scope.
-fn restriction(new: &NewToken, project: &Scope) -> Result<Restriction, ApiError> {
-    let scope = new
-        .scope
-        .as_deref()
-        .map_or_else(|| Ok(project.clone()), |text| parse_field::<Scope>("scope", text))?;
-    if !project.contains(&scope) {
-        return Err(ApiError::invalid("invalid_field", "`scope`: not in the project of the request"));
-    }
-    let grants = new
-        .scopes
-        .iter()
-        .map(|text| Ok(Grant::new(parse_field::<PermissionPattern>("scopes", text)?, scope.clone())))
-        .collect::<Result<Vec<_>, ApiError>>()?;
-    let restriction =
-        Restriction::only(grants).map_err(|error| ApiError::invalid("invalid_field", error.to_string()))?;
-    Ok(match &new.expires_at {
-        Some(text) => restriction.expiring(parse_time("expires_at", text)?),
-        None => restriction,
+/// Gives a token a new secret; the id stays.
+pub(super) async fn rotate<S: StateStore>(
+    State(plane): State<Arc<ControlPlane<S>>>,
+    Path(id): Path<String>,
+    facts: RequestFacts,
+    body: Body,
+) -> Response {
+    perform(plane, &endpoint::ROTATE_TOKEN, facts, move |plane, caller| async move {
+        let id: TokenId = parse_id("token", &id)?;
+        let overlap = Duration::from_secs(parse_body::<Rotation>(body.bytes()?)?.overlap_seconds);
+        let (token, info) = plane
+            .change(|state| {
+                let missing = || ApiError::not_found("token");
+                let known = plane.vault.get(id).filter(|info| caller.scope.contains(&info.home));
+                let known = known.ok_or_else(missing)?;
+                // Whoever rotates a token holds it afterwards.
+                if caller.token.id() != id {
+                    guard_owner(state, &caller, known.owner, &known.restriction)?;
+                    guard_bounds(&caller)?;
+                    if known.owner == caller.subject() && !caller.restriction().contains(&known.restriction) {
+                        return Err(ApiError::escalation(
+                            "the token allows more than the one that rotates it",
+                        ));
+                    }
+                }
+                let rotated = plane
+                    .vault
+                    .plan_rotate(id, overlap, caller.principal(), caller.now, &plane.random)
+                    .map_err(|error| match error {
+                        PlanError::NotFound => missing(),
+                        PlanError::Revoked => ApiError::taken("already_revoked", "the token is revoked"),
+                        PlanError::NotApplicable => {
+                            ApiError::invalid("refused", "it has ended, or the overlap is too long")
+                        }
+                        error => state.internal(&error),
+                    })?;
+                Ok(((rotated.token, rotated.info), rotated.batch))
+            })
+            .await?;
+        Ok(Reply::ok(show_once(token, &info)))
     })
+    .await
+}
+
+/// Revokes all tokens of the project: those there are, and those whose issue is under way.
+pub(super) async fn revoke_all<S: StateStore>(
+    State(plane): State<Arc<ControlPlane<S>>>,
+    facts: RequestFacts,
+) -> Response {
+    perform(plane, &endpoint::REVOKE_ALL_TOKENS, facts, move |plane, caller| async move {
+        revoke_many(&plane, &caller, &Many::AtHomeIn(caller.scope.clone()), RevocationReason::Administrative)
+            .await
+    })
+    .await
+}
+
+/// Revokes all tokens of a user, wherever they are at home.
+pub(super) async fn revoke_of_user<S: StateStore>(
+    State(plane): State<Arc<ControlPlane<S>>>,
+    Path(id): Path<String>,
+    facts: RequestFacts,
+) -> Response {
+    perform(plane, &endpoint::REVOKE_USER_TOKENS, facts, move |plane, caller| async move {
+        let owner = Subject::User(parse_id("user", &id)?);
+        if plane.current()?.iam.view().subject(owner).is_none() {
+            return Err(ApiError::not_found("user"));
+        }
+        revoke_many(&plane, &caller, &Many::OwnedBy(owner), RevocationReason::Administrative).await
+    })
+    .await
+}
+
+async fn revoke_many<S: StateStore>(
+    plane: &ControlPlane<S>,
+    caller: &Caller,
+    many: &Many,
+    reason: RevocationReason,
+) -> Result<Reply, ApiError> {
+    plane
+        .change(|state| {
+            let planned =
+                plane.vault.plan_revoke_many(many, Limit::Unlimited, caller.principal(), reason, caller.now);
+            Ok(((), planned.map_err(|error| state.internal(&error))?.batch))
+        })
+        .await?;
+    Ok(Reply::done())
+}
+
+/// A token that was found in the open: only whoever shows its secret is heard.
+pub(super) async fn report_leak<S: StateStore>(
+    State(plane): State<Arc<ControlPlane<S>>>,
+    facts: RequestFacts,
+    body: Body,
+) -> Response {
+    perform(plane, &endpoint::REPORT_LEAK, facts, move |plane, caller| async move {
+        let report: LeakReport = parse_body(body.bytes()?)?;
+        let policy = match report.policy {
+            LeakAnswer::Revoke => LeakPolicy::Revoke,
+            LeakAnswer::Quarantine => LeakPolicy::Quarantine,
+            LeakAnswer::Notify => LeakPolicy::Notify,
+        };
+        let info = plane
+            .change(|state| {
+                let outcome = plane.vault.plan_leak(&report.token, policy, caller.principal(), caller.now);
+                match outcome.map_err(|error| state.internal(&error))? {
+                    LeakOutcome::Ours { info, change } => {
+                        Ok((info, change.map_or_else(Batch::new, |change| change.batch)))
+                    }
+                    _ => Err(ApiError::not_found("token")),
+                }
+            })
+            .await?;
+        Ok(Reply::ok(json!({"id": info.id, "owner": info.owner, "name": info.name, "home": info.home})))
+    })
+    .await
 }
 
 /// Nobody hands out a token for somebody else's rights that allows more than the caller's own.
@@ -172,6 +269,7 @@ fn guard_owner(
     if owner == caller.subject() {
         return Ok(());
     }
+    guard_bounds(caller)?;
     let authorizer = Authorizer::of(directory);
     let principal = caller.principal();
     if let Limit::Only(grants) = restriction.grants() {
@@ -198,7 +296,40 @@ fn guard_owner(
     }
 }
 
-fn show(token: &TokenInfo) -> Value {
+/// A token that is bound to networks or to a number of uses hands out nothing that is not.
+fn guard_bounds(caller: &Caller) -> Result<(), ApiError> {
+    let info = caller.token.info();
+    let is_bound = info.networks != Limit::Unlimited
+        || info.use_limit != Limit::Unlimited
+        || info.idle_millis != Limit::Unlimited;
+    if is_bound {
+        Err(ApiError::escalation(
+            "your token is bound to networks, uses or idle time; what it hands out would not be",
+        ))
+    } else {
+        Ok(())
+    }
+}
+
+/// Why a token was not issued, for the caller.
+pub(super) fn refused_issue(state: &state::State, error: &IssueError) -> ApiError {
+    match error {
+        IssueError::Widens | IssueError::ParentMayNotIssue => ApiError::escalation(error.to_string()),
+        IssueError::Random(_) | IssueError::Record(_) | IssueError::Batch(_) => state.internal(error),
+        error => ApiError::invalid("refused", error.to_string()),
+    }
+}
+
+/// The answer with the plaintext: the one time that it leaves the server.
+pub(super) fn show_once(token: IssuedToken, info: &TokenInfo) -> Value {
+    let mut answer = show(info);
+    if let Value::Object(fields) = &mut answer {
+        token.expose_once(|text| fields.insert("token".into(), text.into()));
+    }
+    answer
+}
+
+pub(super) fn show(token: &TokenInfo) -> Value {
     let scopes: Vec<Value> = match token.restriction.grants() {
         Limit::Unlimited => vec!["*:*".into()],
         Limit::Only(grants) => grants
@@ -216,9 +347,20 @@ fn show(token: &TokenInfo) -> Value {
             Limit::Unlimited => None,
             Limit::Only(at) => Some(rfc3339(at)),
         },
+        "networks": match &token.networks {
+            Limit::Unlimited => None,
+            Limit::Only(networks) => Some(networks.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        },
+        "max_uses": match token.use_limit {
+            Limit::Unlimited => None,
+            Limit::Only(uses) => Some(uses),
+        },
+        "uses": token.uses,
         "created_at": rfc3339(token.created_at),
+        "rotate_by": token.rotate_by.map(rfc3339),
         "last_used_at": token.last_used_at.map(rfc3339),
         "revoked": matches!(token.state, TokenState::Revoked(_)),
+        "quarantined": matches!(token.state, TokenState::Quarantined(_)),
         "hint": token.redacted().to_string(),
     })
 }
