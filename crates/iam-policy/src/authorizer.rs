@@ -95,6 +95,14 @@ impl<'a> Authorizer<'a> {
         Decision::Allow(allow)
     }
 
+    /// The decisions of all these, in order, by this one state; each when it is asked for.
+    pub fn authorize_all<'r>(
+        &self,
+        requests: impl IntoIterator<Item = AccessRequest<'r>>,
+    ) -> impl Iterator<Item = Decision> {
+        requests.into_iter().map(|request| self.authorize(&request))
+    }
+
     /// Those of `candidates` that the request's principal may use on its resource; the request's own
     /// permission plays no part.
     pub fn what_can<'c>(

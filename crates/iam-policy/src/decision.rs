@@ -18,6 +18,11 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// Whether it may be done.
+    pub(crate) const fn is_allow(&self) -> bool {
+        matches!(self, Self::Allow(_))
+    }
+
     /// The state of the store that was decided by: everything up to this revision, nothing after it.
     #[must_use]
     pub const fn revision(&self) -> Revision {

@@ -144,6 +144,23 @@ pub struct CursorError {
     pub current: Revision,
 }
 
+/// Why a question about all there is has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ReachError {
+    /// The cursor is of another state. Begin anew.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
+    /// More to tell apart than the bound: ask about less.
+    #[error("more than {limit} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The bound.
+        limit: usize,
+    },
+}
+
 /// Why a change of the directory was not planned. Nothing was written.
 ///
 /// The caller of an administrative route may be shown the message: it names only what the request named, and

@@ -5,6 +5,7 @@ mod builtin;
 pub mod condition;
 pub mod context;
 mod decision;
+pub mod diff;
 mod directory;
 pub mod document;
 mod error;
@@ -17,11 +18,13 @@ mod pattern_set;
 pub mod plan;
 pub mod policy;
 pub mod record;
+mod region;
 pub mod registry;
 mod request;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
+pub mod what;
 pub mod who;
 
 pub use authorizer::{Authorizer, MAX_EFFECTIVE_GRANTS, MAX_NEAREST_CONSIDERED};
@@ -32,7 +35,7 @@ pub use decision::{Allow, Decision, Deny, DenyReason, Missing, NearMiss, Stateme
 pub use directory::Directory;
 pub use error::{
     ContextError, CursorError, DocumentError, GrantsError, NameError, PatternSetError, PolicyError,
-    WriteError,
+    ReachError, WriteError,
 };
 pub use explain::{Explanation, Fact};
 pub use holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};

@@ -125,9 +125,10 @@ fn arb_home() -> impl Strategy<Value = Scope> {
     prop_oneof![3 => Just(Scope::root()), 1 => arb_scope(2)]
 }
 
-/// A scope of at most `depth` levels, with two names to choose from at each.
+/// A scope of at most `depth` levels, with two names to choose from at each, and seldom one that comes between what
+/// the first contains in the order of texts.
 pub(crate) fn arb_scope(depth: usize) -> impl Strategy<Value = Scope> {
-    vec(select(&["a", "b"][..]), 0..=depth).prop_map(|names| {
+    vec(select(&["a", "b", "a", "b", "a", "b", "a-b"][..]), 0..=depth).prop_map(|names| {
         names.iter().fold(Scope::root(), |scope, name| scope.child("project", name).unwrap())
     })
 }

@@ -16,5 +16,6 @@ mod lints;
 mod reference;
 mod replicas;
 mod rows;
+mod what;
 mod who;
 mod world;
