@@ -1,37 +1,43 @@
-//! A token in the index: as small as it can be, and all of its record.
+//! A token in the index: what verifying reads side by side, the rest out of its way, and all of its record.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use core_types::{Limit, Principal, Restriction, Scope, Subject, TokenId, UnixTime};
-use state_store::Revision;
+use serde::{Deserialize, Serialize};
+use state_store::{RecordError, Revision};
 
 use crate::format::Prefix;
 use crate::network::Network;
 use crate::pepper::{Digest, PepperVersion};
-use crate::record::{ParentLink, RetiredSecret, Scheme, StoredSecret, TokenRecord, TokenState};
+use crate::record::{
+    ParentLink, RetiredSecret, Scheme, StoredProfile, StoredSecret, StoredToken, TokenRecord, TokenState,
+};
 
-/// A token in the index.
-#[derive(Debug)]
+/// A token in the index; a clone shares what is not in it.
+#[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    pub(crate) profile: Arc<Profile>,
-    // `None` for a token with nothing out of the ordinary.
-    extra: Option<Box<Extra>>,
     pub(crate) digest: Digest,
-    name: Box<str>,
-    pub(crate) created_at: UnixTime,
+    // `None` for a token with nothing out of the ordinary.
+    extra: Option<Arc<Extra>>,
     // `u64::MAX` milliseconds is no end; see `expires_at`.
     expires_millis: u64,
-    pub(crate) epoch: u64,
-    pub(crate) revision: Revision,
     owner: PackedSubject,
     pub(crate) pepper: PepperVersion,
-    pub(crate) generation: u32,
+    // The epoch, or the most that fits where it is more: a lower one is only ever stricter.
+    epoch: u32,
     pub(crate) scheme: Scheme,
+    pub(crate) kind: KindPlace,
+    pub(crate) profile: Arc<Profile>,
+    rest: Arc<[u8]>,
 }
 
+/// The place of a kind in [`TokenView::kinds`](crate::TokenView), or past its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KindPlace(pub(crate) u8);
+
 /// What many tokens share, held once.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 pub(crate) struct Profile {
     pub(crate) kind: Prefix,
     pub(crate) home: Scope,
@@ -39,14 +45,26 @@ pub(crate) struct Profile {
     pub(crate) restriction: Restriction,
 }
 
+/// What verifying an ordinary token does not read.
+#[derive(Debug, Clone, Copy)]
+struct Rest<'a> {
+    created_at: UnixTime,
+    epoch: u64,
+    revision: Revision,
+    generation: u32,
+    name: &'a str,
+}
+
 /// What few tokens have.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Extra {
     pub(crate) creator: Principal,
     pub(crate) state: TokenState,
     pub(crate) networks: Limit<Vec<Network>>,
     pub(crate) idle_millis: Limit<u64>,
     pub(crate) uses: Limit<u64>,
+    // The root of tokens narrowed by holders, sealed; `None` where they are not accepted.
     pub(crate) root: Option<Digest>,
     pub(crate) retired: Vec<RetiredSecret>,
     pub(crate) parent: Option<ParentLink>,
@@ -56,34 +74,34 @@ pub(crate) struct Extra {
 }
 
 impl Entry {
-    pub(crate) fn new(record: TokenRecord, revision: Revision, profiles: &Profiles) -> Self {
-        let (restriction, expires_millis) = without_end(record.restriction);
-        let extra = Extra {
-            creator: record.creator,
-            state: record.state,
-            networks: record.networks,
-            idle_millis: record.idle_millis,
-            uses: record.uses,
-            root: record.root,
-            retired: record.retired,
-            parent: record.parent,
-            lineage_epoch: record.lineage_epoch,
-            narrowed: record.narrowed,
-            rotate_by: record.rotate_by,
+    pub(crate) fn new(
+        stored: StoredToken,
+        revision: Revision,
+        kind: KindPlace,
+        profile: Arc<Profile>,
+    ) -> Self {
+        let rest = Rest {
+            created_at: stored.created_at,
+            epoch: stored.epoch,
+            revision,
+            generation: stored.generation,
+            name: &stored.name,
         };
         Self {
-            profile: profiles.share(Profile { kind: record.kind, home: record.home, restriction }),
-            extra: (!extra.is_plain(record.owner)).then(|| Box::new(extra)),
-            digest: record.secret.digest,
-            name: record.name,
-            created_at: record.created_at,
-            expires_millis,
-            epoch: record.epoch,
-            revision,
-            owner: PackedSubject::new(record.owner),
-            pepper: record.secret.pepper,
-            generation: record.generation,
-            scheme: record.secret.scheme,
+            digest: stored.secret.digest,
+            extra: stored.more.filter(|extra| !extra.is_plain(stored.owner)).map(Arc::from),
+            expires_millis: match stored.expires_at {
+                Limit::Unlimited => u64::MAX,
+                // An end past the last millisecond but one is moved before it: earlier is narrower.
+                Limit::Only(at) => at.as_millis().min(u64::MAX.wrapping_sub(1)),
+            },
+            owner: PackedSubject::new(stored.owner),
+            pepper: stored.secret.pepper,
+            epoch: u32::try_from(stored.epoch).unwrap_or(u32::MAX),
+            scheme: stored.secret.scheme,
+            kind,
+            profile,
+            rest: rest.pack(),
         }
     }
 
@@ -91,28 +109,19 @@ impl Entry {
     pub(crate) fn to_record(&self, id: TokenId) -> TokenRecord {
         let owner = self.owner();
         let extra = self.extra.as_deref().cloned().unwrap_or_else(|| Extra::plain(owner));
+        let rest = self.rest();
         TokenRecord {
             id,
-            name: self.name.clone(),
+            name: rest.name.into(),
             kind: self.profile.kind.clone(),
             owner,
             home: self.profile.home.clone(),
-            creator: extra.creator,
             restriction: self.restriction(),
-            networks: extra.networks,
-            idle_millis: extra.idle_millis,
-            uses: extra.uses,
-            created_at: self.created_at,
-            epoch: self.epoch,
-            state: extra.state,
-            generation: self.generation,
+            created_at: rest.created_at,
+            epoch: rest.epoch,
+            generation: rest.generation,
             secret: StoredSecret { scheme: self.scheme, pepper: self.pepper, digest: self.digest },
-            root: extra.root,
-            retired: extra.retired,
-            parent: extra.parent,
-            lineage_epoch: extra.lineage_epoch,
-            narrowed: extra.narrowed,
-            rotate_by: extra.rotate_by,
+            extra,
         }
     }
 
@@ -121,9 +130,28 @@ impl Entry {
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.rest().name
     }
 
+    pub(crate) fn created_at(&self) -> UnixTime {
+        self.rest().created_at
+    }
+
+    /// The commit that wrote the record.
+    pub(crate) fn revision(&self) -> Revision {
+        self.rest().revision
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.rest().generation
+    }
+
+    /// The epoch the issuer knew of, or a lower one.
+    pub(crate) fn epoch(&self) -> u64 {
+        u64::from(self.epoch)
+    }
+
+    #[inline]
     pub(crate) fn extra(&self) -> Option<&Extra> {
         self.extra.as_deref()
     }
@@ -151,10 +179,54 @@ impl Entry {
             Limit::Only(at) => restriction.expiring(at),
         }
     }
+
+    fn rest(&self) -> Rest<'_> {
+        Rest::unpack(&self.rest)
+    }
+}
+
+impl<'a> Rest<'a> {
+    /// Four numbers of variable length (LEB128), and the name.
+    fn pack(&self) -> Arc<[u8]> {
+        let mut bytes = Vec::with_capacity(self.name.len().saturating_add(MAX_NUMBERS_LEN));
+        let created_at = self.created_at.as_millis();
+        for mut number in [created_at, self.epoch, self.revision.get(), u64::from(self.generation)] {
+            while number > LOW_BITS {
+                bytes.push(u8::try_from(number & LOW_BITS).unwrap_or(0) | MORE);
+                number >>= 7;
+            }
+            bytes.push(u8::try_from(number).unwrap_or(0));
+        }
+        bytes.extend_from_slice(self.name.as_bytes());
+        bytes.into()
+    }
+
+    fn unpack(mut bytes: &'a [u8]) -> Self {
+        let mut numbers = [0_u64; 4];
+        for number in &mut numbers {
+            let mut shift = 0;
+            while let Some((&byte, more)) = bytes.split_first() {
+                bytes = more;
+                *number |= (u64::from(byte) & LOW_BITS).wrapping_shl(shift);
+                shift = shift.saturating_add(7);
+                if byte & MORE == 0 {
+                    break;
+                }
+            }
+        }
+        let [created_at, epoch, revision, generation] = numbers;
+        Self {
+            created_at: UnixTime::from_millis(created_at),
+            epoch,
+            revision: Revision::new(revision),
+            generation: u32::try_from(generation).unwrap_or(u32::MAX),
+            name: core::str::from_utf8(bytes).unwrap_or(""),
+        }
+    }
 }
 
 impl Extra {
-    const fn plain(owner: Subject) -> Self {
+    pub(crate) const fn plain(owner: Subject) -> Self {
         Self {
             creator: Principal::subject(owner),
             state: TokenState::Active,
@@ -170,7 +242,7 @@ impl Extra {
         }
     }
 
-    fn is_plain(&self, owner: Subject) -> bool {
+    pub(crate) fn is_plain(&self, owner: Subject) -> bool {
         self.creator == Principal::subject(owner)
             && self.state == TokenState::Active
             && self.networks == Limit::Unlimited
@@ -226,7 +298,7 @@ pub(crate) fn is_known_subject(subject: Subject) -> bool {
     PackedSubject::new(subject).subject() == subject
 }
 
-/// The profiles in use, each held once. Only writers come here.
+/// The profiles in use, each held once, by the text they were read from. Only writers come here.
 #[derive(Debug, Default)]
 pub(crate) struct Profiles {
     known: Mutex<Known>,
@@ -234,36 +306,59 @@ pub(crate) struct Profiles {
 
 #[derive(Debug, Default)]
 struct Known {
-    profiles: HashSet<Arc<Profile>>,
+    profiles: HashMap<Box<str>, Arc<Profile>>,
     sweep_at: usize,
 }
 
 impl Profiles {
-    fn share(&self, profile: Profile) -> Arc<Profile> {
+    /// The profile a record holds.
+    pub(crate) fn share(&self, stored: &str) -> Result<Arc<Profile>, RecordError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = known.profiles.get(&profile) {
-            return Arc::clone(shared);
+        if let Some(shared) = known.profiles.get(stored) {
+            return Ok(Arc::clone(shared));
         }
+        let profile = Arc::new(StoredProfile::read(stored)?);
         if known.profiles.len() >= known.sweep_at {
-            // Those only this set holds belong to tokens that are gone.
-            known.profiles.retain(|profile| Arc::strong_count(profile) > 1);
+            // Those only this map holds belong to tokens that are gone.
+            known.profiles.retain(|_, profile| Arc::strong_count(profile) > 1);
             known.sweep_at = known.profiles.len().saturating_mul(2).saturating_add(SWEEP_MIN);
         }
-        let shared = Arc::new(profile);
-        known.profiles.insert(Arc::clone(&shared));
-        shared
+        known.profiles.insert(stored.into(), Arc::clone(&profile));
+        Ok(profile)
     }
 }
 
-fn without_end(restriction: Restriction) -> (Restriction, u64) {
-    let Limit::Only(at) = restriction.expires_at() else { return (restriction, u64::MAX) };
-    let endless = match restriction.grants() {
-        Limit::Unlimited => Restriction::unrestricted(),
-        // The same grants, so as many as before: within the bound.
-        Limit::Only(grants) => Restriction::only(grants.iter().cloned()).unwrap_or_default(),
-    };
-    // An end past the last millisecond but one is moved before it: earlier is narrower.
-    (endless, at.as_millis().min(u64::MAX.wrapping_sub(1)))
-}
-
 const SWEEP_MIN: usize = 1024;
+const LOW_BITS: u64 = 0x7f;
+const MORE: u8 = 0x80;
+/// Three numbers of 64 bits and one of 32.
+const MAX_NUMBERS_LEN: usize = 35;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_comes_out_again() {
+        let name = "deploy to 東京";
+        for number in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX] {
+            let rest = Rest {
+                created_at: UnixTime::from_millis(number),
+                epoch: number,
+                revision: Revision::new(number),
+                generation: u32::try_from(number).unwrap_or(u32::MAX),
+                name,
+            };
+            let packed = rest.pack();
+            let again = Rest::unpack(&packed);
+            assert_eq!((again.created_at, again.epoch), (rest.created_at, rest.epoch));
+            assert_eq!((again.revision, again.generation), (rest.revision, rest.generation));
+            assert_eq!(again.name, name);
+        }
+    }
+
+    #[test]
+    fn an_entry_stays_within_two_lines_of_cache() {
+        assert!(size_of::<Entry>() <= 112, "with the id before it: {}", size_of::<Entry>());
+    }
+}

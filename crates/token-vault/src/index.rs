@@ -1,14 +1,18 @@
 //! A persistent map from ids to values: clones share structure, and a change copies one path.
 //!
-//! A trie of 16-way branches over the low bits of the id, which are random, with leaves of a few dozen bytes
-//! per entry. Nothing is hashed: ids are made here, so nobody chooses where they fall, and the ids that
-//! strangers present are only looked up, in a depth that is bounded by the width of an id.
+//! A trie of 16-way branches over the low bits of the id, which are random. The values lie in its leaves, a
+//! dozen or two beside one another after one byte of each id: a look-up among millions waits for memory once,
+//! for the leaf, because everything above it stays in the processor's caches. Nothing is hashed: ids are made
+//! here, so nobody chooses where they fall, and the ids that strangers present are only looked up, in a depth
+//! that is bounded by the width of an id.
 
+use std::iter;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use core_types::TokenId;
 
-/// A persistent map from token ids.
+/// A persistent map from token ids. A change copies a leaf, so values must be cheap to clone.
 #[derive(Debug)]
 pub(crate) struct IdMap<V> {
     root: Node<V>,
@@ -18,15 +22,41 @@ pub(crate) struct IdMap<V> {
 #[derive(Debug)]
 enum Node<V> {
     Empty,
-    Leaf(Arc<[Slot<V>]>),
+    Leaf(Leaf<V>),
     Branch(Arc<[Node<V>; FAN_OUT]>),
+}
+
+/// The tags, then the slots, in one piece of memory.
+// INVARIANT: exactly the first cell is `Tags`, at least one and at most LEAF_LEN slots follow it.
+type Leaf<V> = Arc<[Cell<V>]>;
+
+#[derive(Debug, Clone)]
+enum Cell<V> {
+    // Also what is left of a slot that was moved out of a leaf nobody else holds.
+    Tags(Tags),
+    Slot(Slot<V>),
 }
 
 #[derive(Debug, Clone)]
 struct Slot<V> {
     id: [u8; 16],
-    // `None` only while a leaf that nobody else holds is being rebuilt.
-    value: Option<V>,
+    value: V,
+}
+
+/// A value where it lies, and the means to keep it.
+#[derive(Debug)]
+pub(crate) struct Found<'a, V> {
+    leaf: &'a Leaf<V>,
+    at: usize,
+    value: &'a V,
+}
+
+/// A value that was found, with the leaf it lies in, so that keeping it touches no other memory.
+#[derive(Debug)]
+pub(crate) struct Held<V> {
+    // INVARIANT: `at` is a slot of the leaf.
+    leaf: Leaf<V>,
+    at: usize,
 }
 
 impl<V: Clone> IdMap<V> {
@@ -40,14 +70,20 @@ impl<V: Clone> IdMap<V> {
 
     #[inline]
     pub(crate) fn get(&self, id: TokenId) -> Option<&V> {
+        Some(self.find(id)?.value)
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, id: TokenId) -> Option<Found<'_, V>> {
         let id = id.to_bytes();
         let mut path = path_of(&id);
         let mut node = &self.root;
         loop {
             match node {
                 Node::Empty => return None,
-                Node::Leaf(slots) => {
-                    return slots.iter().find(|slot| slot.id == id).and_then(|slot| slot.value.as_ref());
+                Node::Leaf(leaf) => {
+                    let (at, value) = look(leaf, &id)?;
+                    return Some(Found { leaf, at, value });
                 }
                 Node::Branch(children) => {
                     node = children.get(step(&mut path))?;
@@ -56,29 +92,62 @@ impl<V: Clone> IdMap<V> {
         }
     }
 
-    /// Returns what was there.
-    pub(crate) fn insert(&mut self, id: TokenId, value: V) -> Option<V> {
+    /// Whether there was none before.
+    pub(crate) fn insert(&mut self, id: TokenId, value: V) -> bool {
         let id = id.to_bytes();
-        let before = self.root.insert(Slot { id, value: Some(value) }, path_of(&id), 0);
-        if before.is_none() {
+        let is_new = self.root.insert(Slot { id, value }, path_of(&id), 0);
+        if is_new {
             self.len = self.len.saturating_add(1);
         }
-        before
+        is_new
     }
 
-    /// Returns what was there.
-    pub(crate) fn remove(&mut self, id: TokenId) -> Option<V> {
+    /// Whether there was one.
+    pub(crate) fn remove(&mut self, id: TokenId) -> bool {
         let id = id.to_bytes();
-        let before = self.root.remove(&id, path_of(&id));
-        if before.is_some() {
+        let was_there = self.root.remove(&id, path_of(&id));
+        if was_there {
             self.len = self.len.saturating_sub(1);
         }
-        before
+        was_there
     }
 
     /// All entries, in no useful order.
     pub(crate) fn iter(&self) -> Iter<'_, V> {
-        Iter { nodes: vec![&self.root], slots: [].iter() }
+        Iter { nodes: vec![&self.root], cells: [].iter() }
+    }
+}
+
+impl<V> Found<'_, V> {
+    pub(crate) fn hold(&self) -> Held<V> {
+        Held { leaf: Arc::clone(self.leaf), at: self.at }
+    }
+}
+
+impl<V> Deref for Found<'_, V> {
+    type Target = V;
+
+    #[inline]
+    fn deref(&self) -> &V {
+        self.value
+    }
+}
+
+impl<V> Clone for Held<V> {
+    fn clone(&self) -> Self {
+        Self { leaf: Arc::clone(&self.leaf), at: self.at }
+    }
+}
+
+impl<V> Deref for Held<V> {
+    type Target = V;
+
+    #[inline]
+    fn deref(&self) -> &V {
+        match self.leaf.get(self.at) {
+            Some(Cell::Slot(slot)) => &slot.value,
+            _ => unreachable!("`at` is a slot of the leaf"),
+        }
     }
 }
 
@@ -92,108 +161,155 @@ impl<V> Clone for Node<V> {
     fn clone(&self) -> Self {
         match self {
             Self::Empty => Self::Empty,
-            Self::Leaf(slots) => Self::Leaf(Arc::clone(slots)),
+            Self::Leaf(leaf) => Self::Leaf(Arc::clone(leaf)),
             Self::Branch(children) => Self::Branch(Arc::clone(children)),
         }
     }
 }
 
 impl<V: Clone> Node<V> {
-    fn insert(&mut self, slot: Slot<V>, mut path: u128, depth: u32) -> Option<V> {
+    fn insert(&mut self, slot: Slot<V>, mut path: u128, depth: u32) -> bool {
         match self {
             Self::Empty => {
-                *self = Self::Leaf(Arc::new([slot]));
-                None
+                *self = Self::leaf(iter::empty(), slot);
+                true
             }
-            Self::Branch(children) => {
-                let child = Arc::make_mut(children).get_mut(step(&mut path))?;
-                child.insert(slot, path, depth.saturating_add(1))
-            }
-            Self::Leaf(slots) => {
-                let known = slots.iter().position(|known| known.id == slot.id);
-                let mut all = take_slots(slots);
-                let before = match known.and_then(|at| all.get_mut(at)) {
-                    Some(old) => core::mem::replace(&mut old.value, slot.value),
-                    None => {
-                        all.push(slot);
-                        None
+            Self::Branch(children) => Arc::make_mut(children)
+                .get_mut(step(&mut path))
+                .is_some_and(|child| child.insert(slot, path, depth.saturating_add(1))),
+            Self::Leaf(leaf) => {
+                if let Some((at, _)) = look(leaf, &slot.id) {
+                    if let Some(cell) = Arc::make_mut(leaf).get_mut(at) {
+                        *cell = Cell::Slot(slot);
                     }
+                    return false;
+                }
+                let is_full = leaf.len() > LEAF_LEN && depth < MAX_DEPTH;
+                *self = match (Arc::get_mut(leaf), is_full) {
+                    (Some(cells), false) => Self::leaf(slots_mut(cells).iter_mut().map(take), slot),
+                    (Some(cells), true) => Self::branch(slots_mut(cells).iter_mut().map(take), slot, depth),
+                    (None, false) => Self::leaf(slots(leaf).iter().cloned(), slot),
+                    (None, true) => Self::branch(slots(leaf).iter().cloned(), slot, depth),
                 };
-                *self = Self::of(all, depth);
-                before
+                true
             }
         }
     }
 
-    fn remove(&mut self, id: &[u8; 16], mut path: u128) -> Option<V> {
+    fn remove(&mut self, id: &[u8; 16], mut path: u128) -> bool {
         match self {
-            Self::Empty => None,
+            Self::Empty => false,
             Self::Branch(children) => {
                 let at = step(&mut path);
                 // Looking first: a branch is not copied for an id that is not there.
-                children.get(at)?.find(id, path)?;
+                if !children.get(at).is_some_and(|child| child.holds(id, path)) {
+                    return false;
+                }
                 let children = Arc::make_mut(children);
-                let before = children.get_mut(at)?.remove(id, path);
+                let was_there = children.get_mut(at).is_some_and(|child| child.remove(id, path));
                 // Removal is rare (tombstones that ran out); branches that empty entirely are given back.
                 if children.iter().all(|child| matches!(child, Self::Empty)) {
                     *self = Self::Empty;
                 }
-                before
+                was_there
             }
-            Self::Leaf(slots) => {
-                let at = slots.iter().position(|slot| slot.id == *id)?;
-                let mut all = take_slots(slots);
-                let before = all.swap_remove(at).value;
-                *self = if all.is_empty() { Self::Empty } else { Self::Leaf(all.into()) };
-                before
+            Self::Leaf(leaf) => {
+                let Some((gone, _)) = look(leaf, id) else { return false };
+                let kept = leaf.iter().enumerate().skip(1).filter(|(at, _)| *at != gone);
+                let mut slots: Vec<Cell<V>> = kept.map(|(_, cell)| cell.clone()).collect();
+                *self = match slots.pop() {
+                    Some(Cell::Slot(last)) => Self::leaf(slots.into_iter(), last),
+                    _ => Self::Empty,
+                };
+                true
             }
         }
     }
 
-    fn find(&self, id: &[u8; 16], mut path: u128) -> Option<()> {
+    fn holds(&self, id: &[u8; 16], mut path: u128) -> bool {
         match self {
-            Self::Empty => None,
-            Self::Leaf(slots) => slots.iter().any(|slot| slot.id == *id).then_some(()),
-            Self::Branch(children) => children.get(step(&mut path))?.find(id, path),
+            Self::Empty => false,
+            Self::Leaf(leaf) => look(leaf, id).is_some(),
+            Self::Branch(children) => {
+                children.get(step(&mut path)).is_some_and(|child| child.holds(id, path))
+            }
         }
     }
 
-    /// A leaf, or a branch of leaves where they are too many for one.
-    fn of(slots: Vec<Slot<V>>, depth: u32) -> Self {
-        if slots.len() <= LEAF_LEN || depth >= MAX_DEPTH {
-            return Self::Leaf(slots.into());
+    /// A leaf of these slots and one more.
+    fn leaf(slots: impl Iterator<Item = Cell<V>>, last: Slot<V>) -> Self {
+        let cells = iter::once(Cell::Tags(NO_TAGS)).chain(slots).chain(iter::once(Cell::Slot(last)));
+        let mut leaf: Leaf<V> = cells.collect();
+        if let Some((first, slots)) = Arc::get_mut(&mut leaf).and_then(<[_]>::split_first_mut) {
+            let mut tags = NO_TAGS;
+            for (tag, cell) in tags.iter_mut().flatten().zip(slots) {
+                if let Cell::Slot(slot) = cell {
+                    *tag = tag_of(&slot.id);
+                }
+            }
+            *first = Cell::Tags(tags);
         }
-        let mut groups: [Vec<Slot<V>>; FAN_OUT] = [const { Vec::new() }; FAN_OUT];
-        for slot in slots {
+        Self::Leaf(leaf)
+    }
+
+    /// A branch of what is in a leaf, and one more.
+    fn branch(cells: impl Iterator<Item = Cell<V>>, last: Slot<V>, depth: u32) -> Self {
+        let mut children = [const { Self::Empty }; FAN_OUT];
+        for cell in cells.chain(iter::once(Cell::Slot(last))) {
+            let Cell::Slot(slot) = cell else { continue };
             let mut path = path_of(&slot.id).wrapping_shr(depth.wrapping_mul(BITS));
-            if let Some(group) = groups.get_mut(step(&mut path)) {
-                group.push(slot);
+            if let Some(child) = children.get_mut(step(&mut path)) {
+                child.insert(slot, path, depth.saturating_add(1));
             }
         }
-        let depth = depth.saturating_add(1);
-        Self::Branch(Arc::new(
-            groups.map(|group| if group.is_empty() { Self::Empty } else { Self::of(group, depth) }),
-        ))
+        Self::Branch(Arc::new(children))
     }
 }
 
-/// The slots, moved out of a leaf nobody else holds, else copied.
-fn take_slots<V: Clone>(slots: &mut Arc<[Slot<V>]>) -> Vec<Slot<V>> {
-    let mut all = Vec::with_capacity(slots.len().saturating_add(1));
-    match Arc::get_mut(slots) {
-        Some(slots) => {
-            all.extend(slots.iter_mut().map(|slot| Slot { id: slot.id, value: slot.value.take() }))
+/// Moves a cell out of a leaf nobody else holds.
+fn take<V>(cell: &mut Cell<V>) -> Cell<V> {
+    core::mem::replace(cell, Cell::Tags(NO_TAGS))
+}
+
+/// The place of an id in a leaf, and its value.
+#[inline]
+fn look<'a, V>(leaf: &'a Leaf<V>, id: &[u8; 16]) -> Option<(usize, &'a V)> {
+    let Some(Cell::Tags(tags)) = leaf.first() else { return None };
+    let wanted = u64::from(tag_of(id)).wrapping_mul(EVERY_BYTE);
+    let mut group_at = 1_usize;
+    for group in tags {
+        // Bytes that are equal become zero, and of the zero bytes the highest bit is set (Warren, Hacker's
+        // Delight, 6-1). It may be set wrongly above such a byte; the whole id decides.
+        let different = u64::from_le_bytes(*group) ^ wanted;
+        let mut marks = different.wrapping_sub(EVERY_BYTE) & !different & EVERY_HIGH_BIT;
+        while marks != 0 {
+            let place = usize::try_from(marks.trailing_zeros() / u8::BITS).unwrap_or(0);
+            let at = group_at.wrapping_add(place);
+            if let Some(Cell::Slot(slot)) = leaf.get(at)
+                && slot.id == *id
+            {
+                return Some((at, &slot.value));
+            }
+            marks &= marks.wrapping_sub(1);
         }
-        None => all.extend(slots.iter().cloned()),
+        group_at = group_at.wrapping_add(GROUP_LEN);
     }
-    all
+    None
+}
+
+fn slots<V>(cells: &[Cell<V>]) -> &[Cell<V>] {
+    cells.split_first().map_or(&[], |(_, slots)| slots)
+}
+
+fn slots_mut<V>(cells: &mut [Cell<V>]) -> &mut [Cell<V>] {
+    cells.split_first_mut().map_or(&mut [], |(_, slots)| slots)
 }
 
 /// The entries of an [`IdMap`].
 pub(crate) struct Iter<'a, V> {
     // Depth times fan-out at most.
     nodes: Vec<&'a Node<V>>,
-    slots: core::slice::Iter<'a, Slot<V>>,
+    cells: core::slice::Iter<'a, Cell<V>>,
 }
 
 impl<'a, V> Iterator for Iter<'a, V> {
@@ -201,15 +317,14 @@ impl<'a, V> Iterator for Iter<'a, V> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(slot) = self.slots.next() {
-                if let Some(value) = &slot.value {
-                    return Some((TokenId::from_bytes(slot.id), value));
-                }
-                continue;
+            match self.cells.next() {
+                Some(Cell::Slot(slot)) => return Some((TokenId::from_bytes(slot.id), &slot.value)),
+                Some(Cell::Tags(_)) => continue,
+                None => {}
             }
             match self.nodes.pop()? {
                 Node::Empty => {}
-                Node::Leaf(slots) => self.slots = slots.iter(),
+                Node::Leaf(leaf) => self.cells = leaf.iter(),
                 Node::Branch(children) => self.nodes.extend(children.iter()),
             }
         }
@@ -229,14 +344,27 @@ fn step(path: &mut u128) -> usize {
     at
 }
 
+/// A random byte of an id that the first levels of the trie do not use.
+#[inline]
+const fn tag_of(id: &[u8; 16]) -> u8 {
+    let [_, _, _, _, _, _, _, _, tag, ..] = *id;
+    tag
+}
+
+type Tags = [[u8; GROUP_LEN]; LEAF_LEN / GROUP_LEN];
+
 const BITS: u32 = 4;
 const FAN_OUT: usize = 1 << BITS;
 const FAN_OUT_MASK: u128 = 0xf;
 /// The most entries of a leaf above the last level: at a million tokens this saves a level against 16, and a
-/// write still copies less than a kilobyte.
+/// write still copies no more than four kilobytes.
 const LEAF_LEN: usize = 32;
 /// Where all bits of an id are used up.
 const MAX_DEPTH: u32 = 128 / BITS;
+const GROUP_LEN: usize = 8;
+const NO_TAGS: Tags = [[0; GROUP_LEN]; LEAF_LEN / GROUP_LEN];
+const EVERY_BYTE: u64 = 0x0101_0101_0101_0101;
+const EVERY_HIGH_BIT: u64 = 0x8080_8080_8080_8080;
 
 #[cfg(test)]
 mod tests;

@@ -54,7 +54,7 @@ impl Introspection {
             scope,
             token_type: Some(token.kind().clone()),
             exp,
-            iat: Some(token.entry().created_at.as_secs()),
+            iat: Some(token.entry().created_at().as_secs()),
             sub: Some(token.owner()),
             jti: Some(token.id()),
         }

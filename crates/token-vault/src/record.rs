@@ -1,7 +1,7 @@
 //! What is stored, and where.
 //!
 //! ```text
-//! token-vault/token/tok_…              TokenRecord    one per token; revoking writes, never deletes
+//! token-vault/token/tok_…              StoredToken    one per token; revoking writes, never deletes
 //! token-vault/usage/tok_…              UsageRecord    written in batches, long after the use
 //! token-vault/revoked/all              MarkerRecord   all tokens up to an epoch
 //! token-vault/revoked/owner/usr_…      MarkerRecord   an owner's tokens up to an epoch
@@ -16,12 +16,13 @@
 //! carries a lower one than its own. So a token whose issue was under way while all of its owner's were
 //! revoked is dead on arrival, whatever the clocks say.
 
-use core_types::{Limit, Principal, Restriction, Scope, Subject, TokenId, UnixTime};
+use core_types::{Grant, Limit, Principal, Restriction, Scope, Subject, TokenId, UnixTime};
 use serde::{Deserialize, Serialize};
-use state_store::{Key, LimitError, Record, Revision};
+use serde_json::value::{RawValue, to_raw_value};
+use state_store::{Key, LimitError, Record, RecordError, Revision, Value, record};
 
+use crate::entry::{Extra, Profile};
 use crate::format::Prefix;
-use crate::network::Network;
 use crate::pepper::{Digest, PepperVersion};
 
 /// What everything in the store begins with.
@@ -41,37 +42,118 @@ pub(crate) fn token_key(id: TokenId) -> Result<Key, LimitError> {
     Key::new(format!("{TOKEN}{id}"))
 }
 
-/// A token as it is stored: everything but its secret.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A token as it is known: everything but its secret.
+#[derive(Debug, Clone)]
 pub(crate) struct TokenRecord {
     pub(crate) id: TokenId,
     pub(crate) name: Box<str>,
     pub(crate) kind: Prefix,
     pub(crate) owner: Subject,
     pub(crate) home: Scope,
-    pub(crate) creator: Principal,
     pub(crate) restriction: Restriction,
-    pub(crate) networks: Limit<Vec<Network>>,
-    pub(crate) idle_millis: Limit<u64>,
-    pub(crate) uses: Limit<u64>,
     pub(crate) created_at: UnixTime,
     pub(crate) epoch: u64,
-    pub(crate) state: TokenState,
     pub(crate) generation: u32,
     pub(crate) secret: StoredSecret,
-    // The root of tokens narrowed by holders, sealed; `None` where they are not accepted.
-    pub(crate) root: Option<Digest>,
-    pub(crate) retired: Vec<RetiredSecret>,
-    pub(crate) parent: Option<ParentLink>,
-    pub(crate) lineage_epoch: u64,
-    pub(crate) narrowed: u32,
-    pub(crate) rotate_by: Option<UnixTime>,
+    pub(crate) extra: Extra,
 }
 
-impl Record for TokenRecord {
+impl TokenRecord {
+    /// The value that holds it.
+    pub(crate) fn encode(&self) -> Result<Value, RecordError> {
+        let profile = StoredProfile {
+            kind: self.kind.clone(),
+            home: self.home.clone(),
+            grants: match self.restriction.grants() {
+                Limit::Unlimited => Limit::Unlimited,
+                Limit::Only(grants) => Limit::Only(grants.to_vec()),
+            },
+        };
+        record::encode(&StoredToken {
+            id: self.id,
+            name: self.name.clone(),
+            owner: self.owner,
+            profile: to_raw_value(&profile).map_err(|_| inconsistent("its profile cannot be written"))?,
+            expires_at: self.restriction.expires_at(),
+            created_at: self.created_at,
+            epoch: self.epoch,
+            generation: self.generation,
+            secret: self.secret,
+            more: (!self.extra.is_plain(self.owner)).then(|| Box::new(self.extra.clone())),
+        })
+    }
+
+    /// The record that `value` holds.
+    pub(crate) fn decode(value: &Value) -> Result<Self, RecordError> {
+        let stored: StoredToken = record::decode(value)?;
+        let profile = StoredProfile::read(stored.profile.get())?;
+        let restriction = match stored.expires_at {
+            Limit::Unlimited => profile.restriction,
+            Limit::Only(at) => profile.restriction.expiring(at),
+        };
+        Ok(Self {
+            id: stored.id,
+            name: stored.name,
+            kind: profile.kind,
+            owner: stored.owner,
+            home: profile.home,
+            restriction,
+            created_at: stored.created_at,
+            epoch: stored.epoch,
+            generation: stored.generation,
+            secret: stored.secret,
+            extra: stored.more.map_or_else(|| Extra::plain(stored.owner), |extra| *extra),
+        })
+    }
+}
+
+/// A token as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoredToken {
+    pub(crate) id: TokenId,
+    pub(crate) name: Box<str>,
+    pub(crate) owner: Subject,
+    // A `StoredProfile`. Unread: a million tokens have a few thousand profiles, each is read once.
+    pub(crate) profile: Box<RawValue>,
+    pub(crate) expires_at: Limit<UnixTime>,
+    pub(crate) created_at: UnixTime,
+    pub(crate) epoch: u64,
+    pub(crate) generation: u32,
+    pub(crate) secret: StoredSecret,
+    // What only few tokens have.
+    pub(crate) more: Option<Box<Extra>>,
+}
+
+impl Record for StoredToken {
     const KIND: &'static str = "token-vault/token";
     const VERSION: u32 = 1;
+}
+
+/// The part of a stored token that many have in common.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoredProfile {
+    kind: Prefix,
+    home: Scope,
+    grants: Limit<Vec<Grant>>,
+}
+
+impl StoredProfile {
+    /// The profile of this text.
+    pub(crate) fn read(text: &str) -> Result<Profile, RecordError> {
+        let unreadable = || inconsistent("its profile cannot be read");
+        let stored: Self = serde_json::from_str(text).map_err(|_| unreadable())?;
+        let restriction = match stored.grants {
+            Limit::Unlimited => Restriction::unrestricted(),
+            Limit::Only(grants) => Restriction::only(grants).map_err(|_| unreadable())?,
+        };
+        Ok(Profile { kind: stored.kind, home: stored.home, restriction })
+    }
+}
+
+fn inconsistent(what: &'static str) -> RecordError {
+    RecordError::Inconsistent { kind: StoredToken::KIND, what }
 }
 
 /// Whether a token is good, as far as it alone is concerned.

@@ -163,5 +163,5 @@ pub fn with_checksum(text: &str) -> String {
 /// Looks a token up and reads what lies at the end of the way, for benches to compare with.
 #[must_use]
 pub fn touch(view: &TokenView, id: TokenId) -> u64 {
-    view.token(id).map_or(0, |entry| entry.created_at.as_millis())
+    view.token(id).map_or(0, |entry| u64::from(entry.digest.as_bytes()[0]))
 }

@@ -149,7 +149,7 @@ impl Vault {
     pub fn get(&self, id: TokenId) -> Option<TokenInfo> {
         let snapshot = self.snapshot();
         let entry = snapshot.view().token(id)?;
-        Some(info(snapshot.view(), id, entry))
+        Some(info(snapshot.view(), id, &entry))
     }
 
     /// The tokens `filter` asks for, in order of their ids and so of their issue, as of the latest snapshot.

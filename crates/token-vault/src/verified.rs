@@ -1,11 +1,12 @@
 use core::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use core_types::{Limit, Principal, Restriction, Scope, Subject, TokenId, UnixTime};
 use state_store::Revision;
 
 use crate::entry::Entry;
 use crate::format::Prefix;
+use crate::index::{Found, Held};
 use crate::info::TokenInfo;
 
 /// Proof that a token was presented and is good; only a [`Vault`](crate::Vault) makes one.
@@ -15,9 +16,9 @@ use crate::info::TokenInfo;
 #[derive(Clone)]
 pub struct VerifiedToken {
     id: TokenId,
-    entry: Arc<Entry>,
+    entry: Held<Entry>,
     // What ancestors that were narrowed meanwhile, or caveats, leave; the entry's own where absent.
-    narrowed: Option<Restriction>,
+    narrowed: Option<Box<Restriction>>,
     own: OnceLock<Restriction>,
     revision: Revision,
     verified_at: UnixTime,
@@ -27,7 +28,7 @@ pub struct VerifiedToken {
 impl VerifiedToken {
     pub(crate) fn new(
         id: TokenId,
-        entry: &Arc<Entry>,
+        entry: &Found<'_, Entry>,
         narrowed: Option<Restriction>,
         revision: Revision,
         verified_at: UnixTime,
@@ -35,8 +36,8 @@ impl VerifiedToken {
     ) -> Self {
         Self {
             id,
-            entry: Arc::clone(entry),
-            narrowed,
+            entry: entry.hold(),
+            narrowed: narrowed.map(Box::new),
             own: OnceLock::new(),
             revision,
             verified_at,
@@ -120,7 +121,7 @@ impl VerifiedToken {
         self.entry.extra().and_then(|extra| extra.parent).map_or(0, |parent| parent.depth)
     }
 
-    pub(crate) const fn entry(&self) -> &Arc<Entry> {
+    pub(crate) fn entry(&self) -> &Entry {
         &self.entry
     }
 }

@@ -2,13 +2,14 @@ use std::sync::Arc;
 
 use core_types::{Limit, Scope, Subject, TokenId, UnixTime};
 use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
-use state_store::{Key, LimitError, Prefix, Record, RecordError, Revision, Value, View, record};
+use state_store::{Key, LimitError, Record, RecordError, Revision, Value, View, record};
 
-use crate::entry::{Entry, Profiles, is_known_subject};
-use crate::index::IdMap;
+use crate::entry::{Entry, KindPlace, Profiles, is_known_subject};
+use crate::format::Prefix;
+use crate::index::{Found, IdMap};
 use crate::record::{
     Cut, EPOCH, EpochRecord, HEARTBEAT, HeartbeatRecord, KEY_PREFIX, MARKER_ALL, MARKER_OWNER, MARKER_SCOPE,
-    MarkerRecord, SERVICE_KEY, SERVICE_TOKEN, ServiceRevocationRecord, TOKEN, TokenRecord, USAGE,
+    MarkerRecord, SERVICE_KEY, SERVICE_TOKEN, ServiceRevocationRecord, StoredToken, TOKEN, USAGE,
     UsageRecord,
 };
 
@@ -18,7 +19,9 @@ use crate::record::{
 /// might be of any token, so all are refused until it can.
 #[derive(Debug, Clone)]
 pub struct TokenView {
-    tokens: IdMap<Arc<Entry>>,
+    tokens: IdMap<Entry>,
+    // The kinds of the tokens; what is past its end is compared by the profile.
+    kinds: Arc<Vec<Prefix>>,
     usage: IdMap<(UsageRecord, Revision)>,
     heartbeats: RedBlackTreeMapSync<Box<str>, HeartbeatRecord>,
     markers: Markers,
@@ -34,6 +37,7 @@ impl TokenView {
     pub fn new() -> Self {
         Self {
             tokens: IdMap::new(),
+            kinds: Arc::default(),
             usage: IdMap::new(),
             heartbeats: RedBlackTreeMapSync::new_sync(),
             markers: Markers::default(),
@@ -47,8 +51,8 @@ impl TokenView {
     ///
     /// # Errors
     /// None that can occur: the prefix is within its bound.
-    pub fn prefix() -> Result<Prefix, LimitError> {
-        Prefix::new(KEY_PREFIX)
+    pub fn prefix() -> Result<state_store::Prefix, LimitError> {
+        state_store::Prefix::new(KEY_PREFIX)
     }
 
     /// How many tokens there are, dead ones that are not yet purged included.
@@ -64,15 +68,34 @@ impl TokenView {
     }
 
     #[inline]
-    pub(crate) fn token(&self, id: TokenId) -> Option<&Arc<Entry>> {
-        self.tokens.get(id)
+    pub(crate) fn token(&self, id: TokenId) -> Option<Found<'_, Entry>> {
+        self.tokens.find(id)
+    }
+
+    /// Whether a token is of this kind.
+    #[inline]
+    pub(crate) fn is_of_kind(&self, entry: &Entry, kind: &Prefix) -> bool {
+        self.kinds.get(usize::from(entry.kind.0)).unwrap_or(&entry.profile.kind) == kind
+    }
+
+    fn kind_place(&mut self, kind: &Prefix) -> KindPlace {
+        let known = self.kinds.iter().position(|known| known == kind);
+        let place = known.unwrap_or_else(|| {
+            if self.kinds.len() < usize::from(u8::MAX) {
+                Arc::make_mut(&mut self.kinds).push(kind.clone());
+                self.kinds.len().saturating_sub(1)
+            } else {
+                usize::from(u8::MAX)
+            }
+        });
+        KindPlace(u8::try_from(place).unwrap_or(u8::MAX))
     }
 
     pub(crate) fn usage(&self, id: TokenId) -> Option<&(UsageRecord, Revision)> {
         self.usage.get(id)
     }
 
-    pub(crate) fn tokens(&self) -> impl Iterator<Item = (TokenId, &Arc<Entry>)> {
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = (TokenId, &Entry)> {
         self.tokens.iter()
     }
 
@@ -110,14 +133,16 @@ impl View for TokenView {
     fn put(&mut self, key: &Key, value: &Value, revision: Revision) -> Result<(), RecordError> {
         match Place::of(key) {
             Some(Place::Token(id)) => {
-                let record: TokenRecord = record::decode(value)?;
-                if record.id != id {
-                    return Err(inconsistent::<TokenRecord>("its id is not its key's"));
+                let stored: StoredToken = record::decode(value)?;
+                if stored.id != id {
+                    return Err(inconsistent::<StoredToken>("its id is not its key's"));
                 }
-                if !is_known_subject(record.owner) {
-                    return Err(inconsistent::<TokenRecord>("its owner is of an unknown kind"));
+                if !is_known_subject(stored.owner) {
+                    return Err(inconsistent::<StoredToken>("its owner is of an unknown kind"));
                 }
-                self.tokens.insert(id, Arc::new(Entry::new(record, revision, &self.profiles)));
+                let profile = self.profiles.share(stored.profile.get())?;
+                let kind = self.kind_place(&profile.kind);
+                self.tokens.insert(id, Entry::new(stored, revision, kind, profile));
             }
             Some(Place::Usage(id)) => {
                 self.usage.insert(id, (record::decode(value)?, revision));
@@ -142,7 +167,7 @@ impl View for TokenView {
                 self.service_keys.insert_mut(kid);
             }
             Some(Place::Heartbeat(name)) => self.heartbeats.insert_mut(name, record::decode(value)?),
-            None => return Err(inconsistent::<TokenRecord>("its key is of an unknown form")),
+            None => return Err(inconsistent::<StoredToken>("its key is of an unknown form")),
         }
         Ok(())
     }
@@ -235,10 +260,10 @@ impl Markers {
     }
 
     /// Whether all tokens of the owner, or all there are, were revoked after this one was issued.
-    pub(crate) fn kills_owner(&self, owner: Subject, epoch: u64, created_at: UnixTime) -> bool {
-        let kills = |marker: &Arc<Marker>| marker.kills(epoch, created_at);
+    pub(crate) fn kills_owner(&self, entry: &Entry) -> bool {
+        let kills = |marker: &Arc<Marker>| marker.kills(entry);
         self.all.as_ref().is_some_and(kills)
-            || (!self.owners.is_empty() && self.owners.get(&owner).is_some_and(kills))
+            || (!self.owners.is_empty() && self.owners.get(&entry.owner()).is_some_and(kills))
     }
 
     /// Whether all of the subject's, or all there are, were revoked at or after this second.
@@ -255,14 +280,14 @@ impl Markers {
         self.all.as_ref().is_some_and(kills) || self.owners.get(&subject).is_some_and(kills)
     }
 
-    /// Whether all tokens of a scope at or above `home` were revoked after this one was issued.
-    pub(crate) fn kills_scope(&self, home: &Scope, epoch: u64, created_at: UnixTime) -> bool {
+    /// Whether all tokens of a scope at or above its home were revoked after this one was issued.
+    pub(crate) fn kills_scope(&self, entry: &Entry) -> bool {
         if self.scopes.is_empty() {
             return false;
         }
-        let mut scope = Some(home.clone());
+        let mut scope = Some(entry.profile.home.clone());
         while let Some(here) = scope {
-            if self.scopes.get(&here).is_some_and(|marker| marker.kills(epoch, created_at)) {
+            if self.scopes.get(&here).is_some_and(|marker| marker.kills(entry)) {
                 return true;
             }
             scope = here.parent();
@@ -293,12 +318,12 @@ impl Markers {
 }
 
 impl Marker {
-    fn kills(&self, epoch: u64, created_at: UnixTime) -> bool {
+    fn kills(&self, entry: &Entry) -> bool {
         self.cuts.iter().any(|cut| {
-            epoch < cut.epoch
+            entry.epoch() < cut.epoch
                 && match cut.issued_before {
                     Limit::Unlimited => true,
-                    Limit::Only(instant) => created_at < instant,
+                    Limit::Only(instant) => entry.created_at() < instant,
                 }
         })
     }

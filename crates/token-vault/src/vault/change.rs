@@ -26,11 +26,11 @@ impl Vault {
         now: UnixTime,
     ) -> Result<Change, PlanError> {
         let event = TokenEvent::Quarantined { token: id, by, reason, at: now };
-        self.plan_change(id, event, |record| match record.state {
+        self.plan_change(id, event, |record| match record.extra.state {
             TokenState::Revoked(_) => Err(PlanError::Revoked),
             TokenState::Quarantined(_) => Err(PlanError::Unchanged),
             TokenState::Active => {
-                record.state = TokenState::Quarantined(Cause { at: now, by, reason });
+                record.extra.state = TokenState::Quarantined(Cause { at: now, by, reason });
                 Ok(())
             }
         })
@@ -42,11 +42,11 @@ impl Vault {
     /// [`PlanError::NotFound`], [`PlanError::Revoked`]; [`PlanError::Unchanged`] when it is not held back.
     pub fn plan_release(&self, id: TokenId, by: Principal, now: UnixTime) -> Result<Change, PlanError> {
         let event = TokenEvent::Released { token: id, by, at: now };
-        self.plan_change(id, event, |record| match record.state {
+        self.plan_change(id, event, |record| match record.extra.state {
             TokenState::Revoked(_) => Err(PlanError::Revoked),
             TokenState::Active => Err(PlanError::Unchanged),
             TokenState::Quarantined(_) => {
-                record.state = TokenState::Active;
+                record.extra.state = TokenState::Active;
                 Ok(())
             }
         })
@@ -67,7 +67,7 @@ impl Vault {
     ) -> Result<Change, PlanError> {
         let event = TokenEvent::Narrowed { token: id, by, at: now };
         self.plan_change(id, event, |record| {
-            if matches!(record.state, TokenState::Revoked(_)) {
+            if matches!(record.extra.state, TokenState::Revoked(_)) {
                 return Err(PlanError::Revoked);
             }
             // The end stays where it is unless the bound's is earlier.
@@ -85,7 +85,7 @@ impl Vault {
                 return Err(PlanError::NotApplicable);
             }
             record.restriction = bound;
-            record.narrowed = record.narrowed.checked_add(1).ok_or(PlanError::NotApplicable)?;
+            record.extra.narrowed = record.extra.narrowed.checked_add(1).ok_or(PlanError::NotApplicable)?;
             Ok(())
         })
     }
@@ -103,7 +103,8 @@ impl Vault {
     ) -> Result<Change, PlanError> {
         let event = TokenEvent::DescendantsRevoked { token: id, by, reason, at: now };
         self.plan_change(id, event, |record| {
-            record.lineage_epoch = record.lineage_epoch.checked_add(1).ok_or(PlanError::NotApplicable)?;
+            record.extra.lineage_epoch =
+                record.extra.lineage_epoch.checked_add(1).ok_or(PlanError::NotApplicable)?;
             Ok(())
         })
     }
@@ -119,7 +120,7 @@ impl Vault {
         let ended = now.saturating_sub(PURGE_AFTER);
         let over = snapshot.view().tokens().filter(|(_, entry)| entry.is_expired(ended));
         for (id, entry) in over.take(MAX_BATCH_WRITES / 2) {
-            purge.batch.remove(token_key(id).map_err(BatchError::from)?, entry.revision)?;
+            purge.batch.remove(token_key(id).map_err(BatchError::from)?, entry.revision())?;
             let usage = Key::new(format!("{USAGE}{id}")).map_err(BatchError::from)?;
             purge.batch.write(usage, Write::Delete)?;
             purge.tokens.push(id);

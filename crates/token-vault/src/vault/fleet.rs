@@ -117,13 +117,13 @@ impl Vault {
         for _ in 0..MAX_REVOKE_ATTEMPTS {
             let entry = store.get(&key).await.map_err(|_| RevokeError::Unavailable)?;
             let entry = entry.ok_or(RevokeError::Plan(crate::PlanError::NotFound))?;
-            let mut record: TokenRecord = record::decode(&entry.value)?;
-            if matches!(record.state, TokenState::Revoked(_)) {
+            let mut record = TokenRecord::decode(&entry.value)?;
+            if matches!(record.extra.state, TokenState::Revoked(_)) {
                 return Ok(Receipt::new(entry.revision));
             }
-            record.state = TokenState::Revoked(crate::record::Cause { at: now, by, reason });
+            record.extra.state = TokenState::Revoked(crate::record::Cause { at: now, by, reason });
             let mut batch = Batch::new();
-            batch.replace(key.clone(), entry.revision, record::encode(&record)?)?;
+            batch.replace(key.clone(), entry.revision, record.encode()?)?;
             match store.commit(batch).await {
                 Ok(Commit::Committed(revision)) => return Ok(Receipt::new(revision)),
                 Ok(Commit::Conflict(_)) => {}

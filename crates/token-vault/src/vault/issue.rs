@@ -1,18 +1,18 @@
 use core::time::Duration;
 
 use core_types::{Limit, Principal, Restriction, Scope, SecureRandom, Subject, TokenId, UnixTime};
-use state_store::{Batch, Expect, record};
+use state_store::{Batch, Expect};
 
 use super::Vault;
 use crate::attenuated;
-use crate::entry::is_known_subject;
+use crate::entry::{Extra, is_known_subject};
 use crate::error::IssueError;
 use crate::event::TokenEvent;
 use crate::format::Prefix;
 use crate::info::TokenInfo;
 use crate::network::{MAX_NETWORKS, Network};
 use crate::pepper::{Digest, Message};
-use crate::record::{ParentLink, Scheme, StoredSecret, TokenRecord, TokenState, token_key};
+use crate::record::{ParentLink, Scheme, StoredSecret, TokenRecord, token_key};
 use crate::secret::{IssuedToken, TokenSecret};
 use crate::verified::VerifiedToken;
 
@@ -195,33 +195,31 @@ impl Vault {
             kind: request.kind,
             owner: request.owner,
             home: request.home,
-            creator: request.creator,
             restriction: request.restriction,
-            networks: request.networks,
-            idle_millis: match request.idle {
-                Limit::Unlimited => Limit::Unlimited,
-                Limit::Only(idle) => Limit::Only(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
-            },
-            uses: request.uses,
             created_at: now,
             epoch: self.snapshot().view().markers().epoch,
-            state: TokenState::Active,
             generation: 0,
             secret,
-            root,
-            retired: Vec::new(),
-            parent: None,
-            lineage_epoch: 0,
-            narrowed: 0,
-            rotate_by: request.rotate_by,
+            extra: Extra {
+                creator: request.creator,
+                networks: request.networks,
+                idle_millis: match request.idle {
+                    Limit::Unlimited => Limit::Unlimited,
+                    Limit::Only(idle) => Limit::Only(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
+                },
+                uses: request.uses,
+                root,
+                rotate_by: request.rotate_by,
+                ..Extra::plain(request.owner)
+            },
         };
         let mut batch = Batch::new();
-        match (request.parent, record.creator.token_id()) {
+        match (request.parent, record.extra.creator.token_id()) {
             (None, None) => {}
             (Some(parent), Some(token)) if parent.id() == token && parent.owner() == record.owner => {
                 shrink(&mut record, parent)?;
                 // The parent as it was verified: what happened to it meanwhile makes the commit conflict.
-                let expect = Expect::Revision(parent.entry().revision);
+                let expect = Expect::Revision(parent.entry().revision());
                 batch.require(token_key(parent.id()).map_err(state_store::BatchError::from)?, expect)?;
             }
             _ => return Err(IssueError::Parent),
@@ -229,7 +227,7 @@ impl Vault {
         if allows_nothing(&record.restriction, now) {
             return Err(IssueError::Nothing);
         }
-        let value = record::encode(&record)?;
+        let value = record.encode()?;
         batch.create(token_key(id).map_err(state_store::BatchError::from)?, value)?;
         Ok((record, batch))
     }
@@ -254,27 +252,27 @@ fn shrink(record: &mut TokenRecord, parent: &VerifiedToken) -> Result<(), IssueE
         return Err(IssueError::Widens);
     }
     let Some(extra) = parent.entry().extra() else {
-        record.parent = Some(link);
+        record.extra.parent = Some(link);
         return Ok(());
     };
     if extra.uses != Limit::Unlimited {
         return Err(IssueError::ParentMayNotIssue);
     }
-    match (&extra.networks, &record.networks) {
+    match (&extra.networks, &record.extra.networks) {
         (Limit::Unlimited, _) => {}
-        (Limit::Only(outer), Limit::Unlimited) => record.networks = Limit::Only(outer.clone()),
+        (Limit::Only(outer), Limit::Unlimited) => record.extra.networks = Limit::Only(outer.clone()),
         (Limit::Only(outer), Limit::Only(inner)) => {
             if !inner.iter().all(|network| outer.iter().any(|other| other.contains(network))) {
                 return Err(IssueError::Widens);
             }
         }
     }
-    record.idle_millis = match (extra.idle_millis, record.idle_millis) {
+    record.extra.idle_millis = match (extra.idle_millis, record.extra.idle_millis) {
         (Limit::Unlimited, own) => own,
         (outer, Limit::Unlimited) => outer,
         (Limit::Only(outer), Limit::Only(own)) => Limit::Only(outer.min(own)),
     };
-    record.parent = Some(link);
+    record.extra.parent = Some(link);
     Ok(())
 }
 
@@ -282,8 +280,8 @@ pub(super) fn issued(token: IssuedToken, record: &TokenRecord, batch: Batch, now
     let event = TokenEvent::Issued {
         token: record.id,
         owner: record.owner,
-        by: record.creator,
-        parent: record.parent.map(|parent| parent.id),
+        by: record.extra.creator,
+        parent: record.extra.parent.map(|parent| parent.id),
         at: now,
     };
     Issued { token, info: TokenInfo::of_record(record), batch, event }

@@ -49,15 +49,16 @@ impl Vault {
         now: UnixTime,
     ) -> Result<LeakOutcome, PlanError> {
         let Some(presented) = self.read(found) else { return Ok(LeakOutcome::NotOurs) };
+        let Some(message) = presented.message() else { return Ok(LeakOutcome::NotOurs) };
         let id = presented.id;
         let snapshot = self.snapshot();
         let Some(entry) = snapshot.view().token(id) else { return Ok(LeakOutcome::NotOurs) };
         let peppers = self.shared.peppers.load();
-        let secret = check_secret(&peppers, Some(entry), &presented.message, now);
+        let secret = check_secret(&peppers, Some(&entry), &message, now);
         if matches!(secret, Secret::Wrong | Secret::NoPepper) {
             return Ok(LeakOutcome::NotOurs);
         }
-        let info = Box::new(super::info(snapshot.view(), id, entry));
+        let info = Box::new(super::info(snapshot.view(), id, &entry));
         let is_dead = secret == Secret::RotatedAway || matches!(entry.state(), TokenState::Revoked(_));
         let reason = RevocationReason::Leaked;
         let change = match policy {

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use core_types::{TokenId, UnixTime};
 use state_store::replica::Snapshot;
-use state_store::{Batch, BatchError, MAX_BATCH_WRITES, Revision, record};
+use state_store::{Batch, BatchError, MAX_BATCH_WRITES, Revision};
 
 use super::issue::IssueRequest;
 use super::{TokenInfo, Vault};
@@ -45,7 +45,7 @@ impl Vault {
         let stored = StoredSecret { scheme: Scheme::Foreign, pepper: pepper.version(), digest };
         let (record, batch) = self.record_of(request, hash.id, stored, None, now)?;
         let event =
-            TokenEvent::Imported { token: record.id, owner: record.owner, by: record.creator, at: now };
+            TokenEvent::Imported { token: record.id, owner: record.owner, by: record.extra.creator, at: now };
         Ok(Imported { info: TokenInfo::of_record(&record), batch, event })
     }
 
@@ -84,18 +84,14 @@ impl Vault {
         for (id, rehash) in self.shared.rehashes.take(MAX_BATCH_WRITES) {
             let Some(entry) = snapshot.view().token(id) else { continue };
             // Another secret by now: the digest is not of it.
-            if entry.revision != rehash.revision {
+            if entry.revision() != rehash.revision {
                 continue;
             }
             let mut record = entry.to_record(id);
             record.secret.pepper = rehash.pepper;
             record.secret.digest = rehash.digest;
-            record.root = rehash.root;
-            batch.replace(
-                token_key(id).map_err(BatchError::from)?,
-                entry.revision,
-                record::encode(&record)?,
-            )?;
+            record.extra.root = rehash.root;
+            batch.replace(token_key(id).map_err(BatchError::from)?, entry.revision(), record.encode()?)?;
         }
         Ok((!batch.is_read_only()).then_some(batch))
     }
@@ -114,7 +110,8 @@ impl Iterator for Export {
     fn next(&mut self) -> Option<TokenInfo> {
         self.ids.find_map(|id| {
             let view = self.snapshot.view();
-            Some(super::info(view, id, view.token(id)?))
+            let entry = view.token(id)?;
+            Some(super::info(view, id, &entry))
         })
     }
 }

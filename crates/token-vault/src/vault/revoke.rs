@@ -60,10 +60,10 @@ impl Vault {
         now: UnixTime,
     ) -> Result<Change, PlanError> {
         let event = TokenEvent::Revoked { token: id, by, reason, at: now };
-        self.plan_change(id, event, |record| match record.state {
+        self.plan_change(id, event, |record| match record.extra.state {
             TokenState::Revoked(_) => Err(PlanError::Unchanged),
             TokenState::Active | TokenState::Quarantined(_) => {
-                record.state = TokenState::Revoked(Cause { at: now, by, reason });
+                record.extra.state = TokenState::Revoked(Cause { at: now, by, reason });
                 Ok(())
             }
         })
@@ -126,7 +126,7 @@ impl Vault {
         change(&mut record)?;
         let mut batch = Batch::new();
         let key = token_key(id).map_err(BatchError::from)?;
-        batch.replace(key, entry.revision, record::encode(&record)?)?;
+        batch.replace(key, entry.revision(), record.encode()?)?;
         Ok(Change { batch, event, info: TokenInfo::of_record(&record) })
     }
 }

@@ -2,7 +2,7 @@ use core::time::Duration;
 
 use core_types::{Principal, SecureRandom, Subject, TokenId, UnixTime};
 use serde::Serialize;
-use state_store::{Batch, BatchError, record};
+use state_store::{Batch, BatchError};
 
 use super::revoke::Change;
 use super::{MAX_LIST, Vault};
@@ -52,7 +52,7 @@ impl Vault {
         let snapshot = self.snapshot();
         let entry = snapshot.view().token(id).ok_or(PlanError::NotFound)?;
         let mut record = entry.to_record(id);
-        if matches!(record.state, TokenState::Revoked(_)) {
+        if matches!(record.extra.state, TokenState::Revoked(_)) {
             return Err(PlanError::Revoked);
         }
         if record.restriction.is_expired(now) || overlap > MAX_OVERLAP || !self.format().knows(&record.kind) {
@@ -62,11 +62,11 @@ impl Vault {
         retire(&mut record, now.saturating_add(overlap));
         record.secret = self.stored_secret(id, &secret);
         record.generation = record.generation.checked_add(1).ok_or(PlanError::NotApplicable)?;
-        record.root = record.root.map(|_| self.sealed_root(id, record.generation, &secret));
-        record.rotate_by = None;
+        record.extra.root = record.extra.root.map(|_| self.sealed_root(id, record.generation, &secret));
+        record.extra.rotate_by = None;
         let mut batch = Batch::new();
         let key = token_key(id).map_err(BatchError::from)?;
-        batch.replace(key, entry.revision, record::encode(&record)?)?;
+        batch.replace(key, entry.revision(), record.encode()?)?;
         let event = TokenEvent::Rotated { token: id, generation: record.generation, by, at: now };
         let token = IssuedToken::new(&record.kind, id, &secret);
         Ok(Rotated { token, info: TokenInfo::of_record(&record), batch, event })
@@ -80,7 +80,7 @@ impl Vault {
         let event = TokenEvent::OverlapEnded { token: id, by, at: now };
         self.plan_change(id, event, |record| {
             let mut any = false;
-            for retired in &mut record.retired {
+            for retired in &mut record.extra.retired {
                 any |= retired.valid_until > now;
                 retired.valid_until = retired.valid_until.min(now);
             }
@@ -101,10 +101,10 @@ impl Vault {
     ) -> Result<Change, PlanError> {
         let event = TokenEvent::RotationDue { token: id, rotate_by, by, at: now };
         self.plan_change(id, event, |record| {
-            if matches!(record.state, TokenState::Revoked(_)) {
+            if matches!(record.extra.state, TokenState::Revoked(_)) {
                 return Err(PlanError::Revoked);
             }
-            record.rotate_by = Some(rotate_by);
+            record.extra.rotate_by = Some(rotate_by);
             Ok(())
         })
     }
@@ -173,11 +173,11 @@ pub enum Due {
 fn retire(record: &mut TokenRecord, until: UnixTime) {
     let retired = RetiredSecret {
         secret: record.secret,
-        root: record.root,
+        root: record.extra.root,
         generation: record.generation,
         valid_until: until,
     };
-    record.retired.push(retired);
-    let excess = record.retired.len().saturating_sub(MAX_RETIRED);
-    record.retired.drain(..excess);
+    record.extra.retired.push(retired);
+    let excess = record.extra.retired.len().saturating_sub(MAX_RETIRED);
+    record.extra.retired.drain(..excess);
 }

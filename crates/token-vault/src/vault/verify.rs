@@ -1,5 +1,4 @@
 use core::net::IpAddr;
-use std::sync::Arc;
 
 use core_types::{Limit, Restriction, TokenId, UnixTime};
 use subtle::Choice;
@@ -84,11 +83,14 @@ impl Vault {
     fn check(&self, presented: &str, context: &VerifyContext) -> Result<VerifiedToken, Refusal> {
         let Some(presented) = self.read(presented) else { return self.check_attenuated(presented, context) };
         let id = presented.id;
+        // What waits for memory comes first, and is computed with last: reading and digesting the secret goes
+        // on meanwhile.
+        let peppers = self.shared.peppers.load();
         let current = self.shared.replica.current(context.now).map_err(|_| Refusal::new(Reason::Stale))?;
         let view = current.view();
         let entry = view.token(id);
-        let peppers = self.shared.peppers.load();
-        let secret = check_secret(&peppers, entry.map(Arc::as_ref), &presented.message, context.now);
+        let Some(message) = presented.message() else { return Err(Refusal::new(Reason::Malformed)) };
+        let secret = check_secret(&peppers, entry.as_deref(), &message, context.now);
         let Some(entry) = entry else {
             // A failure of a known token is counted; looking where it would be costs as much.
             self.shared.usage.last_used_at(id);
@@ -105,10 +107,10 @@ impl Vault {
             }
             Secret::NoPepper => return refuse(Reason::Pepper),
         };
-        if presented.kind.is_some_and(|kind| entry.profile.kind != *kind) {
+        if presented.kind.is_some_and(|kind| !view.is_of_kind(&entry, kind)) {
             return refuse(Reason::Kind);
         }
-        let narrowed = match self.check_life(view, id, entry, context) {
+        let narrowed = match self.check_life(view, id, &entry, context) {
             Ok(narrowed) => narrowed,
             Err(reason) => return refuse(reason),
         };
@@ -116,14 +118,14 @@ impl Vault {
             self.shared.rehashes.add(id, || {
                 let key = peppers.current_key();
                 let root = entry.extra().and_then(|extra| extra.root).map(|_| {
-                    let root = attenuated::root(&presented.message.secret(), &id.to_bytes());
-                    Digest::from_bytes(root.masked(key, id, entry.generation).to_bytes())
+                    let root = attenuated::root(&message.secret(), &id.to_bytes());
+                    Digest::from_bytes(root.masked(key, id, entry.generation()).to_bytes())
                 });
                 Rehash {
                     root,
-                    revision: entry.revision,
+                    revision: entry.revision(),
                     pepper: key.version(),
-                    digest: key.digest(&presented.message),
+                    digest: key.digest(&message),
                 }
             });
         }
@@ -131,7 +133,7 @@ impl Vault {
         if entry.extra().is_none_or(|extra| extra.uses == Limit::Unlimited) {
             self.shared.usage.used(id, context.now);
         }
-        Ok(VerifiedToken::new(id, entry, narrowed, current.revision(), context.now, old_secret))
+        Ok(VerifiedToken::new(id, &entry, narrowed, current.revision(), context.now, old_secret))
     }
 
     /// As [`check`](Self::check), of a text that is no token itself: perhaps one that a holder narrowed.
@@ -145,7 +147,7 @@ impl Vault {
         let view = current.view();
         let entry = view.token(id);
         let peppers = self.shared.peppers.load();
-        let secret = check_root(&peppers, id, entry.map(Arc::as_ref), &parsed, context.now);
+        let secret = check_root(&peppers, id, entry.as_deref(), &parsed, context.now);
         let Some(entry) = entry else { return Err(Refusal::new(Reason::Unknown)) };
         let refuse = |reason| Err(Refusal::of(reason, id));
         let old_secret = match secret {
@@ -164,7 +166,7 @@ impl Vault {
         if entry.profile.kind != *parsed.kind {
             return refuse(Reason::Kind);
         }
-        let mut left = match self.check_life(view, id, entry, context) {
+        let mut left = match self.check_life(view, id, &entry, context) {
             Ok(narrowed) => narrowed.unwrap_or_else(|| entry.restriction()),
             Err(reason) => return refuse(reason),
         };
@@ -180,20 +182,18 @@ impl Vault {
         if entry.extra().is_none_or(|extra| extra.uses == Limit::Unlimited) {
             self.shared.usage.used(id, context.now);
         }
-        Ok(VerifiedToken::new(id, entry, Some(left), current.revision(), context.now, old_secret))
+        Ok(VerifiedToken::new(id, &entry, Some(left), current.revision(), context.now, old_secret))
     }
 
-    /// Reads a presented text: which token it names, and what to digest. `None` when it is no token.
+    /// Reads a presented text: which token it names, and by what proof. `None` when it is no token.
     #[inline]
     pub(super) fn read<'a>(&'a self, presented: &'a str) -> Option<Presented<'a>> {
         let Some(split) = self.shared.format.split(presented.as_bytes()) else {
             let hash = self.shared.foreign.iter().find_map(|format| format.read(presented))?;
-            let message = Message::foreign(hash.id, &hash.inner);
-            return Some(Presented { kind: None, id: hash.id, message });
+            return Some(Presented { kind: None, id: hash.id, proof: Proof::Hash(hash.inner) });
         };
-        let id = base62::decode_128(split.id)?;
-        let message = Message::from_digits(&id, split.secret)?;
-        Some(Presented { kind: Some(split.kind), id: TokenId::from_bytes(id), message })
+        let id = TokenId::from_bytes(base62::decode_128(split.id)?);
+        Some(Presented { kind: Some(split.kind), id, proof: Proof::Digits(split.secret) })
     }
 
     /// Everything but the secret: that the token lives, and may be used from there. Returns what narrowed
@@ -229,7 +229,7 @@ impl Vault {
     ) -> Result<(), Reason> {
         let Limit::Only(idle) = extra.idle_millis else { return Ok(()) };
         let written = view.usage(id).and_then(|(usage, _)| usage.last_used_at);
-        let used = written.max(self.shared.usage.last_used_at(id)).unwrap_or(entry.created_at);
+        let used = written.max(self.shared.usage.last_used_at(id)).unwrap_or_else(|| entry.created_at());
         if context.now.as_millis().saturating_sub(used.as_millis()) >= idle {
             return Err(Reason::Idle);
         }
@@ -242,7 +242,23 @@ pub(super) struct Presented<'a> {
     // `None` for the keys of other systems, which have no kind of ours.
     kind: Option<&'a Prefix>,
     pub(super) id: TokenId,
-    pub(super) message: Message,
+    proof: Proof<'a>,
+}
+
+enum Proof<'a> {
+    Digits(&'a [u8]),
+    Hash([u8; 32]),
+}
+
+impl Presented<'_> {
+    /// What to digest; `None` when the digits of the secret are no number.
+    #[inline]
+    pub(super) fn message(&self) -> Option<Message> {
+        match &self.proof {
+            Proof::Digits(digits) => Message::from_digits(&self.id.to_bytes(), digits),
+            Proof::Hash(inner) => Some(Message::foreign(self.id, inner)),
+        }
+    }
 }
 
 /// Whether a refusal can come of guessing.
@@ -334,7 +350,7 @@ fn check_root(
     };
     let sealed = entry.and_then(Entry::extra).and_then(|extra| extra.root);
     let version = entry.map_or(current.version(), |entry| entry.pepper);
-    let is_current = follows(sealed, version, entry.map_or(0, |entry| entry.generation));
+    let is_current = follows(sealed, version, entry.map_or(0, Entry::generation));
     let mut answer = if is_current { Secret::Current } else { Secret::Wrong };
     for retired in entry.and_then(Entry::extra).map_or(&[][..], |extra| &extra.retired) {
         if follows(retired.root, retired.secret.pepper, retired.generation) && answer == Secret::Wrong {
@@ -360,10 +376,10 @@ fn check_alive(markers: &Markers, entry: &Entry, context: &VerifyContext) -> Res
     if markers.is_damaged() {
         return Err(Reason::Damaged);
     }
-    if markers.kills_owner(entry.owner(), entry.epoch, entry.created_at) {
+    if markers.kills_owner(entry) {
         return Err(Reason::OwnerRevoked);
     }
-    if markers.kills_scope(&entry.profile.home, entry.epoch, entry.created_at) {
+    if markers.kills_scope(entry) {
         return Err(Reason::ScopeRevoked);
     }
     if let Some(extra) = entry.extra() {
@@ -400,7 +416,7 @@ fn check_lineage(
     while let Some(up) = link {
         steps = steps.saturating_add(1);
         let parent = view.token(up.id).filter(|_| steps <= MAX_LINEAGE).ok_or(Reason::Lineage)?;
-        check_alive(view.markers(), parent, context).map_err(|reason| match reason {
+        check_alive(view.markers(), &parent, context).map_err(|reason| match reason {
             Reason::Damaged | Reason::Network => reason,
             _ => Reason::Lineage,
         })?;
