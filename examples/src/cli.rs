@@ -5,6 +5,7 @@
 
 mod audit;
 mod input;
+mod join;
 mod ssh;
 mod token;
 mod token_state;
@@ -94,6 +95,8 @@ pub fn run(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Answer
     match (words.noun.as_deref(), words.verb.as_deref()) {
         (Some("audit"), Some("verify")) => audit::verify(parser, streams),
         (Some("audit"), Some("query")) => audit::query(parser, streams),
+        (Some("join"), Some("mac")) => join::mac(parser, streams),
+        (Some("join"), Some("verify-mac")) => join::verify_mac(parser, streams),
         (Some("ssh"), Some("check")) => ssh::check(parser, streams),
         (Some("token"), Some("inspect")) => token::inspect(parser, streams),
         (Some("token"), Some("issue")) => token_state::issue(parser, streams),
@@ -159,6 +162,10 @@ const USAGE: &str = "usage: palisade NOUN VERB …
 
   audit verify DIR [--known CHECKPOINT]   is the log whole? says where it is damaged
   audit query DIR [--limit N]             the entries, oldest first
+  join mac --key-file F|--passphrase-file F [--version V] [--kind argon2|plain] [--salt HEX]
+                                          MicroCloud's MAC of standard input, as an Authorization value
+  join verify-mac … --authorization H [--lenient]
+                                          is it right for standard input?
   ssh check FILE|-                        would each line be admitted as a public key?
   token inspect FILE|-                    is each line a well-formed token? says its id, never its secret
   token issue --data-dir DIR --name TEXT --owner SUBJECT (--permission P… [--scope S] | --inherit)
