@@ -96,7 +96,7 @@ pub(crate) fn arb_statement() -> impl Strategy<Value = StatementFact> {
 }
 
 pub(crate) fn arb_boundary() -> impl Strategy<Value = (Restriction, Fate)> {
-    let fate = prop_oneof![20 => Just(Fate::Readable), 1 => Just(Fate::Unreadable), 1 => Just(Fate::Gone)];
+    let fate = prop_oneof![8 => Just(Fate::Readable), 1 => Just(Fate::Unreadable), 1 => Just(Fate::Gone)];
     (arb_restriction(), fate)
 }
 
