@@ -35,6 +35,15 @@ pub enum EventError {
         /// The bound.
         limit: usize,
     },
+    /// The name of a sealing key is not 1 to 64 characters of `[A-Za-z0-9._-]`.
+    #[error("not the name of a sealing key")]
+    SealKey,
+    /// Not lower-case hexadecimal of whole bytes.
+    #[error("`{field}` is not hexadecimal")]
+    Hex {
+        /// Which one.
+        field: &'static str,
+    },
     /// The scope that is acted on does not lie in the tenant's.
     #[error("the scope lies outside the tenant")]
     OutsideTenant,
@@ -132,6 +141,10 @@ pub enum AppendError {
         /// The bound.
         limit: usize,
     },
+    /// The disk is full but for what is kept for [`Class::Security`](crate::Class::Security); nothing was written.
+    /// Make room; the log goes on by itself.
+    #[error("the disk is full")]
+    Full,
     /// The writing thread ended without a word, which is a defect of this crate; or an entry would be longer
     /// than [`MAX_ENTRY_BYTES`](crate::format::MAX_ENTRY_BYTES), which its parts' bounds rule out.
     #[error("the log's writer failed")]

@@ -6,6 +6,7 @@ mod client;
 mod completion;
 mod details;
 mod entry;
+mod field;
 mod intent;
 mod text;
 
@@ -14,6 +15,7 @@ pub use client::{Client, MAX_USER_AGENT_BYTES, UserAgent};
 pub use completion::{Completion, MAX_REASON_BYTES, Outcome};
 pub use details::{Details, MAX_DETAIL_KEY_BYTES, MAX_DETAILS, MAX_DETAILS_BYTES};
 pub use entry::Entry;
+pub use field::{Field, MAX_SEAL_KEY_BYTES, MAX_SEALED_BYTES, Redacted, Sealed};
 pub use intent::Intent;
 pub use text::{Escaped, MAX_RESOURCE_BYTES, MAX_TEXT_BYTES, Public, ResourceId};
 

@@ -6,6 +6,7 @@
 mod system;
 
 use std::io;
+use std::thread;
 
 pub use system::SystemDirectory;
 
@@ -57,6 +58,22 @@ pub trait Directory: Send + Sync {
     /// # Errors
     /// What the system says.
     fn is_fenced(&self) -> io::Result<bool>;
+
+    /// How many bytes new files may take, where that is known.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn available(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
+    /// Has work done that nobody waits for: a thread of its own, unless an implementation has other means.
+    ///
+    /// # Errors
+    /// What the system says; the work was not begun then.
+    fn run_aside(&self, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        thread::Builder::new().name("audit-log-aside".into()).spawn(work).map(drop)
+    }
 }
 
 /// An open file.

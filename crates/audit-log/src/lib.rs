@@ -17,6 +17,8 @@ pub mod verify;
 pub use checkpoint::{Checkpoint, LogId};
 pub use error::{AppendError, EventError, FileError, OpenError, QueryError, VerifyError};
 pub use event::{Action, Actor, Client, Completion, Entry, Intent, Outcome, Public, ResourceId, UserAgent};
-pub use log::{AuditLog, Guard, MAX_OPEN_CALLS, Options, Receipt};
+pub use log::{
+    AuditLog, Class, Guard, MAX_OPEN_CALLS, MAX_SOURCES, Options, Policies, Reads, Receipt, Recorded, Space,
+};
 pub use query::{Cursor, Filter, Page, Reader};
 pub use verify::{Finding, FindingKind, Report, verify};

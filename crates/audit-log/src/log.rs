@@ -1,16 +1,21 @@
 //! Writing a log.
 
 mod committer;
+mod flood;
 mod guard;
 mod open;
 mod options;
+mod policy;
 mod queue;
+mod spare;
+#[cfg(feature = "testing")]
+mod stepped;
 mod ticket;
 mod writer;
 
 use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
@@ -18,14 +23,21 @@ use core_types::{Clock, Scope, SecureRandom};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{AppendError, FileError, OpenError};
-use crate::event::{self, Completion, Intent};
+use crate::event::{self, Completion, Intent, Outcome};
 use crate::files::{Directory, SystemDirectory};
 use crate::query::Reader;
+use flood::{Flood, Verdict};
 use queue::{Item, Purpose};
 use ticket::Ticket;
+use writer::Writer;
 
+pub use flood::MAX_SOURCES;
 pub use guard::Guard;
 pub use options::Options;
+pub use policy::{Class, Policies, Reads};
+pub use spare::Space;
+#[cfg(feature = "testing")]
+pub use stepped::{Stepper, open_stepped};
 
 pub(crate) use queue::Shared;
 
@@ -49,6 +61,8 @@ pub(crate) struct Handle {
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
     directory: Arc<dyn Directory>,
+    reads: Reads,
+    flood: Mutex<Flood>,
 }
 
 impl AuditLog {
@@ -83,13 +97,25 @@ impl AuditLog {
         options: &Options,
     ) -> Result<Self, OpenError> {
         let writer = open::open(Arc::clone(&directory), &*clock, rng, options)?;
-        let shared = Arc::new(Shared::new(writer.durable(), options));
-        committer::start(Arc::clone(&shared), writer)?;
-        Ok(Self { handle: Arc::new(Handle { shared, clock, directory }) })
+        let log = Self::beside(&writer, clock, directory, options);
+        committer::start(Arc::clone(&log.handle.shared), writer)?;
+        Ok(log)
+    }
+
+    fn beside(
+        writer: &Writer,
+        clock: Arc<dyn Clock>,
+        directory: Arc<dyn Directory>,
+        options: &Options,
+    ) -> Self {
+        let shared = Arc::new(Shared::new(writer.durable(), Arc::clone(writer.spares()), options));
+        let policies = options.policies.unwrap_or_default();
+        let flood = Mutex::new(Flood::new(policies));
+        Self { handle: Arc::new(Handle { shared, clock, directory, reads: policies.reads, flood }) }
     }
 
     /// Records the intent of a call; when the future is ready with a guard, it is durable and the effect may
-    /// happen.
+    /// happen. It is of [`Class::Change`].
     ///
     /// Nothing happens before the future is polled. Dropping it while it waits leaves a call that is recorded
     /// as abandoned, or none.
@@ -97,6 +123,18 @@ impl AuditLog {
     /// # Errors
     /// [`AppendError`]: refuse the call.
     pub fn begin(&self, intent: Intent) -> impl Future<Output = Result<Guard, AppendError>> + Send + use<> {
+        self.begin_as(Class::Change, intent)
+    }
+
+    /// [`begin`](Self::begin) of another class: what is of [`Class::Security`] may use the reserve of a full disk.
+    ///
+    /// # Errors
+    /// [`AppendError`]: refuse the call.
+    pub fn begin_as(
+        &self,
+        class: Class,
+        intent: Intent,
+    ) -> impl Future<Output = Result<Guard, AppendError>> + Send + use<> {
         let handle = Arc::clone(&self.handle);
         async move {
             let intent = Arc::new(intent);
@@ -104,13 +142,14 @@ impl AuditLog {
             let ticket = Ticket::new();
             let shared = Arc::clone(&handle.shared);
             let purpose = Purpose::Begin { ticket: Arc::clone(&ticket), intent, handle };
-            shared.push_when_room(Item { entry, purpose }).await?;
+            shared.push_when_room(Item { entry, class, purpose }).await?;
             ticket.answered().await
         }
     }
 
     /// Records an attempt that has no effect, or none that must be announced: a denied or an unauthenticated
-    /// one, or a read. One entry; durable when the future is ready.
+    /// one, or a read. One entry; durable when the future is ready. What was refused is of [`Class::Security`],
+    /// all else of [`Class::Change`].
     ///
     /// Nothing happens before the future is polled.
     ///
@@ -123,13 +162,85 @@ impl AuditLog {
     ) -> impl Future<Output = Result<Receipt, AppendError>> + Send + use<> {
         let handle = Arc::clone(&self.handle);
         async move {
-            let entry =
-                event::encode_event(handle.clock.now(), &intent, &completion).ok_or(AppendError::Defect)?;
+            let class = match completion.outcome() {
+                Outcome::Denied | Outcome::Unauthenticated => Class::Security,
+                _ => Class::Change,
+            };
             let ticket = Ticket::new();
-            let purpose = Purpose::Event { ticket: Arc::clone(&ticket) };
-            handle.shared.push_when_room(Item { entry, purpose }).await?;
+            handle.push_event(class, &intent, &completion, Some(Arc::clone(&ticket))).await?;
             ticket.answered().await
         }
+    }
+
+    /// Records a read as the [`Policies`] have it: the answer to it may go out when the future is ready.
+    ///
+    /// # Errors
+    /// [`AppendError`]: do not answer.
+    pub fn record_read(
+        &self,
+        intent: Intent,
+        completion: Completion,
+    ) -> impl Future<Output = Result<Recorded, AppendError>> + Send + use<> {
+        let handle = Arc::clone(&self.handle);
+        async move {
+            match handle.reads {
+                Reads::Queued => {
+                    handle.push_event(Class::Read, &intent, &completion, None).await?;
+                    Ok(Recorded::Queued)
+                }
+                Reads::Durable => {
+                    let ticket = Ticket::new();
+                    handle.push_event(Class::Read, &intent, &completion, Some(Arc::clone(&ticket))).await?;
+                    ticket.answered().await.map(Recorded::Durable)
+                }
+            }
+        }
+    }
+
+    /// Records a refusal. Of unauthenticated attempts that come in masses, the first of each source are recorded one
+    /// by one and the others are counted, as the [`Policies`] have it.
+    ///
+    /// Sums are recorded with the next refusal after their window is over, by [`flush`](Self::flush), and when the
+    /// log closes; a process that is killed loses those of the present window, and nothing else.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub fn record_refusal(
+        &self,
+        intent: Intent,
+        completion: Completion,
+    ) -> impl Future<Output = Result<Recorded, AppendError>> + Send + use<> {
+        let log = self.clone();
+        async move {
+            let now = log.handle.clock.now();
+            if completion.outcome() == Outcome::Unauthenticated {
+                let (due, verdict) = {
+                    let mut flood = log.handle.flood();
+                    let due = flood.take_due(now);
+                    (due, flood.note(&intent, now))
+                };
+                log.handle.push_sums(due)?;
+                if verdict == Verdict::Counted {
+                    return Ok(Recorded::Counted);
+                }
+            }
+            log.record(intent, completion).await.map(Recorded::Durable)
+        }
+    }
+
+    /// Puts the sums of all windows that are over on their way to the log. Call it once a window or so.
+    ///
+    /// # Errors
+    /// [`AppendError`] when the log has ended.
+    pub fn flush(&self) -> Result<(), AppendError> {
+        let due = self.handle.flood().take_due(self.handle.clock.now());
+        self.handle.push_sums(due)
+    }
+
+    /// How much room the disk has for the log.
+    #[must_use]
+    pub fn space(&self) -> Space {
+        self.handle.shared.space()
     }
 
     /// [`begin`](Self::begin) for callers without an executor.
@@ -168,7 +279,7 @@ impl AuditLog {
     /// # Errors
     /// [`AppendError::Stopped`] when a write failed, now or earlier.
     pub fn close(&self) -> impl Future<Output = Result<Checkpoint, AppendError>> + Send + use<> {
-        self.handle.shared.close();
+        self.handle.close();
         self.handle.shared.when_finished().answered()
     }
 
@@ -187,10 +298,58 @@ impl std::fmt::Debug for AuditLog {
     }
 }
 
-impl Drop for Handle {
-    fn drop(&mut self) {
+impl Handle {
+    async fn push_event(
+        &self,
+        class: Class,
+        intent: &Intent,
+        completion: &Completion,
+        ticket: Option<Arc<Ticket<Result<Receipt, AppendError>>>>,
+    ) -> Result<(), AppendError> {
+        let entry = event::encode_event(self.clock.now(), intent, completion).ok_or(AppendError::Defect)?;
+        self.shared.push_when_room(Item { entry, class, purpose: Purpose::Event { ticket } }).await
+    }
+
+    fn push_sums(&self, sums: Vec<(Intent, Completion)>) -> Result<(), AppendError> {
+        for (intent, completion) in sums {
+            let entry =
+                event::encode_event(self.clock.now(), &intent, &completion).ok_or(AppendError::Defect)?;
+            let purpose = Purpose::Event { ticket: None };
+            let item = Item { entry, class: Class::Security, purpose };
+            self.shared.push_at_once(item).map_err(|(_, error)| error)?;
+        }
+        Ok(())
+    }
+
+    fn close(&self) {
+        let sums = self.flood().take_all();
+        // An error means that the log has ended, which is what is wanted.
+        _ = self.push_sums(sums);
         self.shared.close();
     }
+
+    fn flood(&self) -> MutexGuard<'_, Flood> {
+        // A count that was not finished is one attempt less.
+        self.flood.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// How a record was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Recorded {
+    /// It is durable.
+    Durable(Receipt),
+    /// It is in the queue ([`Reads::Queued`]).
+    Queued,
+    /// It was counted ([`AuditLog::record_refusal`]).
+    Counted,
 }
 
 /// Proof, for the caller, that a record is durable.

@@ -3,5 +3,6 @@
 mod memory;
 mod strategies;
 
+pub use crate::log::{Stepper, open_stepped};
 pub use memory::{MemoryDirectory, SyncGate};
 pub use strategies::{arb_checkpoint, arb_completion, arb_details, arb_intent};

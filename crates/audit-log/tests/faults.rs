@@ -12,7 +12,8 @@ use std::time::Duration;
 use audit_log::testing::MemoryDirectory;
 use audit_log::verify::verify_in;
 use audit_log::{
-    Actor, AppendError, AuditLog, Completion, Cursor, Entry, Filter, Guard, Intent, Options, Outcome, Public,
+    Actor, AppendError, AuditLog, Class, Completion, Cursor, Entry, Filter, Guard, Intent, Options, Outcome,
+    Public, Space,
 };
 use core_types::testing::{TestClock, TestRandom};
 use core_types::{Scope, UnixTime};
@@ -60,13 +61,25 @@ fn what_was_acknowledged_survives_a_failed_sync_and_the_power_cut_after_it() {
 
 #[test]
 fn a_full_disk_is_told_and_leaves_a_log_that_opens() {
-    for room in 0..3000 {
+    for room in (0..3000).step_by(3) {
         let disk = MemoryDirectory::new();
         let log = open_with(&disk, &Options::new().with_segment_bytes(1 << 10));
+        let mut receipts = vec![log.record_blocking(intent(), completion()).unwrap()];
         disk.fill_after(room);
-        let mut receipts = Vec::new();
         let error = loop {
             match log.record_blocking(intent(), completion()) {
+                Ok(receipt) => receipts.push(receipt),
+                Err(error) => break error,
+            }
+        };
+        // Changes are refused while there is still room for what is about security, and that ends too.
+        assert_eq!(error, AppendError::Full, "{room}");
+        assert_eq!(log.space(), Space::Reserve);
+        assert_eq!(log.begin_blocking(intent()).unwrap_err(), AppendError::Full);
+        let revocation = log.begin_as(Class::Security, intent());
+        receipts.push(pollster::block_on(revocation).unwrap().finish_blocking(completion()).unwrap());
+        let error = loop {
+            match log.record_blocking(intent(), completion_denied()) {
                 Ok(receipt) => receipts.push(receipt),
                 Err(error) => break error,
             }
@@ -81,6 +94,49 @@ fn a_full_disk_is_told_and_leaves_a_log_that_opens() {
         assert!(report.is_intact(), "{room}: {report}");
         assert_eq!(report.confirmed_to(), receipts.last().map(audit_log::Receipt::sequence));
     }
+}
+
+#[test]
+fn a_log_goes_on_when_there_is_room_again() {
+    let disk = MemoryDirectory::new();
+    let log = open_with(&disk, &Options::new().with_segment_bytes(2 << 10));
+    log.record_blocking(intent(), completion()).unwrap();
+    assert_eq!(log.space(), Space::Ample);
+    disk.fill_after(0);
+    while log.record_blocking(intent(), completion()).is_ok() {}
+    assert_eq!(log.space(), Space::Reserve);
+    disk.fill_after(1 << 20);
+    for _ in 0..100 {
+        log.record_blocking(intent(), completion()).unwrap();
+    }
+    assert_eq!(log.space(), Space::Ample);
+    let last = log.close_blocking().unwrap();
+    let report = verify_in(&disk, &[last]).unwrap();
+    assert!(report.is_intact() && report.findings().is_empty(), "{report}");
+}
+
+#[test]
+fn a_segment_before_the_disk_is_full_it_is_known() {
+    let disk = MemoryDirectory::new();
+    let log = open_with(&disk, &Options::new().with_segment_bytes(4 << 10));
+    log.record_blocking(intent(), completion()).unwrap();
+    disk.fill_after(0);
+    let mut taken_while_low = 0;
+    while log.record_blocking(intent(), completion()).is_ok() {
+        taken_while_low += usize::from(log.space() == Space::Low);
+    }
+    assert!(taken_while_low > 10, "a whole segment could be written after the warning: {taken_while_low}");
+}
+
+#[test]
+fn a_guard_of_a_change_finishes_in_the_reserve() {
+    let disk = MemoryDirectory::new();
+    let log = open_with(&disk, &Options::new().with_segment_bytes(2 << 10));
+    let guard = log.begin_blocking(intent()).unwrap();
+    disk.fill_after(0);
+    while log.record_blocking(intent(), completion()).is_ok() {}
+    guard.finish_blocking(completion()).unwrap();
+    log.close_blocking().unwrap();
 }
 
 #[test]
@@ -278,7 +334,7 @@ fn completion_denied() -> Completion {
 }
 
 fn open(disk: &MemoryDirectory) -> AuditLog {
-    open_with(disk, &Options::new())
+    open_with(disk, &Options::new().with_segment_bytes(64 << 10))
 }
 
 fn open_with(disk: &MemoryDirectory, options: &Options) -> AuditLog {

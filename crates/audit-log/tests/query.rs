@@ -213,8 +213,13 @@ fn a_call_under_way_is_no_entry_and_not_lost_when_it_ends() {
 fn order_is_by_sequence_when_the_clock_goes_back() {
     let disk = MemoryDirectory::new();
     let clock = Arc::new(TestClock::at(UnixTime::from_secs(1000)));
-    let log =
-        AuditLog::open_in(Arc::new(disk), clock.clone(), &TestRandom::seeded(1), &Options::new()).unwrap();
+    let log = AuditLog::open_in(
+        Arc::new(disk),
+        clock.clone(),
+        &TestRandom::seeded(1),
+        &Options::new().with_segment_bytes(256 << 10),
+    )
+    .unwrap();
     for second in [1000, 500, 2000, 0] {
         clock.set(UnixTime::from_secs(second));
         let intent = Intent::new(Actor::System, action("apps:write"), web(), UnixTime::from_secs(second));

@@ -205,5 +205,6 @@ fn action() -> Action {
 fn open() -> AuditLog {
     let clock = Arc::new(TestClock::at(UnixTime::from_secs(2)));
     let directory = Arc::new(MemoryDirectory::new());
-    AuditLog::open_in(directory, clock, &TestRandom::seeded(1), &Options::new()).unwrap()
+    AuditLog::open_in(directory, clock, &TestRandom::seeded(1), &Options::new().with_segment_bytes(256 << 10))
+        .unwrap()
 }

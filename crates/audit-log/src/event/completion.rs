@@ -6,7 +6,8 @@ use core_types::ParseError;
 use serde::{Deserialize, Serialize};
 
 use super::details::Details;
-use super::text::{Escaped, Public, bounded};
+use super::field::Field;
+use super::text::{Escaped, bounded};
 use crate::error::EventError;
 
 /// The most bytes of a reason.
@@ -142,8 +143,8 @@ impl Completion {
     ///
     /// # Errors
     /// As [`Details::insert`].
-    pub fn with_detail(mut self, name: &str, value: impl Into<Public>) -> Result<Self, EventError> {
-        self.details.insert(name, value.into())?;
+    pub fn with_detail(mut self, name: &str, value: impl Into<Field>) -> Result<Self, EventError> {
+        self.details.insert(name, value)?;
         Ok(self)
     }
 
@@ -165,7 +166,7 @@ impl Completion {
         self.reason.as_deref()
     }
 
-    /// Further public values.
+    /// Further values.
     #[must_use]
     pub const fn details(&self) -> &Details {
         &self.details

@@ -4,6 +4,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::{Serialize, Serializer};
 
+use super::field::Field;
 use super::text::Public;
 use crate::error::EventError;
 
@@ -16,10 +17,10 @@ pub const MAX_DETAIL_KEY_BYTES: usize = 63;
 /// The most bytes that all details of one intent or one completion may take as JSON.
 pub const MAX_DETAILS_BYTES: usize = 16 << 10;
 
-/// Named public values. Names are `[a-z][a-z0-9_]*`.
+/// Named values. Names are `[a-z][a-z0-9_]*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Details {
-    values: BTreeMap<Box<str>, Public>,
+    values: BTreeMap<Box<str>, Field>,
     json_len: usize,
 }
 
@@ -35,7 +36,8 @@ impl Details {
     /// # Errors
     /// [`EventError::DetailName`], [`EventError::DetailTwice`], [`EventError::TooManyDetails`],
     /// [`EventError::TooLong`] when all of them together would be longer than [`MAX_DETAILS_BYTES`].
-    pub fn insert(&mut self, name: &str, value: Public) -> Result<(), EventError> {
+    pub fn insert(&mut self, name: &str, value: impl Into<Field>) -> Result<(), EventError> {
+        let value = value.into();
         if !is_name(name) {
             return Err(EventError::DetailName);
         }
@@ -56,14 +58,20 @@ impl Details {
         Ok(())
     }
 
-    /// The value of this name.
+    /// The value of this name, where it is in the clear.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&Public> {
+        self.field(name)?.as_public()
+    }
+
+    /// What stands under this name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Field> {
         self.values.get(name)
     }
 
     /// Names and values in the order of the names.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Public)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Field)> {
         self.values.iter().map(|(name, value)| (&**name, value))
     }
 
@@ -98,7 +106,7 @@ impl<'de> Deserialize<'de> for Details {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Details, A::Error> {
                 let mut details = Details::new();
-                while let Some((name, value)) = map.next_entry::<String, Public>()? {
+                while let Some((name, value)) = map.next_entry::<String, Field>()? {
                     details.insert(&name, value).map_err(de::Error::custom)?;
                 }
                 Ok(details)

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use super::actor::{Action, Actor};
 use super::client::{Client, UserAgent};
 use super::details::Details;
-use super::text::{Public, ResourceId};
+use super::field::Field;
+use super::text::ResourceId;
 use crate::error::EventError;
 
 /// Who wants to do what, where: what is known of a call before its effect.
@@ -90,8 +91,8 @@ impl Intent {
     ///
     /// # Errors
     /// As [`Details::insert`].
-    pub fn with_detail(mut self, name: &str, value: impl Into<Public>) -> Result<Self, EventError> {
-        self.details.insert(name, value.into())?;
+    pub fn with_detail(mut self, name: &str, value: impl Into<Field>) -> Result<Self, EventError> {
+        self.details.insert(name, value)?;
         Ok(self)
     }
 
@@ -149,7 +150,7 @@ impl Intent {
         self.started_at
     }
 
-    /// Further public values.
+    /// Further values.
     #[must_use]
     pub const fn details(&self) -> &Details {
         &self.details

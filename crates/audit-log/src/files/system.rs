@@ -95,6 +95,11 @@ impl Directory for SystemDirectory {
         }
     }
 
+    fn available(&self) -> io::Result<Option<u64>> {
+        let disk = rustix::fs::fstatvfs(&self.handle)?;
+        Ok(Some(disk.f_bavail.saturating_mul(disk.f_frsize)))
+    }
+
     fn is_fenced(&self) -> io::Result<bool> {
         let file = match self.open_at(FENCE, OFlags::RDONLY) {
             Ok(file) => file,

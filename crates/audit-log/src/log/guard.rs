@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::policy::Class;
 use super::queue::{Item, Purpose};
 use super::ticket::Ticket;
 use super::{Handle, Receipt};
@@ -69,8 +70,13 @@ impl Guard {
         let purpose = Purpose::Complete { begun: self.begun, ticket };
         let at = self.handle.clock.now();
         let refused = match event::encode_closing(at, self.begun, &self.intent, completion) {
-            Some(entry) => self.handle.shared.push_completion(Item { entry, purpose }).err(),
-            None => Some((Item { entry: Vec::new(), purpose }, AppendError::Defect)),
+            Some(entry) => {
+                self.handle.shared.push_at_once(Item { entry, class: Class::Change, purpose }).err()
+            }
+            None => {
+                let item = Item { entry: Vec::new(), class: Class::Change, purpose };
+                Some((item, AppendError::Defect))
+            }
         };
         if let Some((item, error)) = refused {
             item.purpose.refuse(&error);

@@ -7,10 +7,11 @@ use std::time::Duration;
 use core_types::{Clock, Permission, Scope, SecureRandom, UnixTime};
 
 use super::options::Options;
+use super::policy::{Detail, Policies};
 use super::writer::{Effect, OpenSegment, Standing, Writer};
 use crate::checkpoint::{Checkpoint, LogId};
 use crate::error::{FileError, OpenError, VerifyError};
-use crate::event::{self, Actor, Completion, Intent, Outcome, Record};
+use crate::event::{self, Actor, Completion, Intent, Outcome, Public, Record};
 use crate::files::{self, Directory, OpenFile};
 use crate::format::{self, Seed, SegmentHeader};
 use crate::head::{Found, HEAD, Head};
@@ -29,12 +30,17 @@ pub(super) fn open(
         _ => FileError::new("lock", ".")(error).into(),
     })?;
     let (log, end) = examine(&*directory, rng, options)?;
-    let found = prepare(&*directory, log, &end)?;
+    let found = prepare(&*directory, log, &end, options.segment_bytes)?;
     let open = end.open.keys().copied().collect();
     let standing = Standing { checkpoint: found.checkpoint, segment: found.segment, open };
     let mut writer = Writer::new(Arc::clone(&directory), fence, options.segment_bytes, standing);
-    recover(&*directory, &mut writer, clock.now(), log, &end)?;
+    let now = clock.now();
+    recover(&*directory, &mut writer, now, log, &end)?;
+    if let Some(entry) = options.policies.and_then(|policies| policy_entry(now, &policies)) {
+        writer.append(&[(&entry, Effect::Neither)])?;
+    }
     writer.write_head()?;
+    writer.spares().prepare();
     Ok(writer)
 }
 
@@ -125,7 +131,7 @@ struct Prepared {
 }
 
 /// Removes what is unfinished, and opens the last segment.
-fn prepare(directory: &dyn Directory, log: LogId, end: &End) -> Result<Prepared, OpenError> {
+fn prepare(directory: &dyn Directory, log: LogId, end: &End, limit: u64) -> Result<Prepared, OpenError> {
     if let Some(number) = end.unborn {
         let name = format::segment_name(number);
         directory.remove(&name).and_then(|()| directory.sync()).map_err(FileError::new("remove", name))?;
@@ -133,7 +139,7 @@ fn prepare(directory: &dyn Directory, log: LogId, end: &End) -> Result<Prepared,
     let genesis = Checkpoint::genesis(log);
     if end.segment == 0 {
         let header = SegmentHeader { log, number: 1, first: 1, chain: *genesis.chain() };
-        let segment = OpenSegment::create(directory, &header)?;
+        let segment = OpenSegment::create(directory, &header, limit)?;
         return Ok(Prepared { checkpoint: genesis, segment });
     }
     let name = format::segment_name(end.segment);
@@ -154,7 +160,7 @@ fn prepare(directory: &dyn Directory, log: LogId, end: &End) -> Result<Prepared,
         files::write_all(&*file, &bytes, from)?;
         file.sync()?;
         let size = file.size()?;
-        Ok(OpenSegment { number: end.segment, file, offset: end.offset, size })
+        Ok(OpenSegment { number: end.segment, file, offset: end.offset, size, limit })
     };
     let segment = take_over().map_err(FileError::new("recover", &*name))?;
     let (sequence, chain) = end.tip;
@@ -220,6 +226,21 @@ fn recovery_entry(now: UnixTime, closed_calls: u64, is_cut: bool) -> Option<Vec<
         .with_detail("closed_calls", closed_calls)
         .and_then(|completion| completion.with_detail("cut_unfinished_write", is_cut))
         .ok()?;
+    event::encode_event(now, &intent, &completion)
+}
+
+/// The log's own word on what it promises from now on.
+fn policy_entry(now: UnixTime, policies: &Policies) -> Option<Vec<u8>> {
+    let action = Permission::new("audit", "configure").ok()?;
+    let intent = Intent::new(Actor::System, action, Scope::root(), now);
+    let mut completion = Completion::allowed(Duration::ZERO);
+    for (name, value) in policies.details() {
+        completion = match value {
+            Detail::Text(text) => completion.with_detail(name, Public::text(text).ok()?),
+            Detail::Number(number) => completion.with_detail(name, number),
+        }
+        .ok()?;
+    }
     event::encode_event(now, &intent, &completion)
 }
 

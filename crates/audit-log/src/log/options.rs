@@ -1,4 +1,5 @@
 use super::MAX_OPEN_CALLS;
+use super::policy::Policies;
 use crate::checkpoint::Checkpoint;
 use crate::error::OpenError;
 use crate::scan::to_u64;
@@ -10,16 +11,25 @@ pub struct Options {
     pub(super) queue_records: usize,
     pub(super) open_calls: usize,
     pub(super) known: Option<Checkpoint>,
+    pub(super) policies: Option<Policies>,
 }
 
 impl Options {
-    /// Segments of 64 MiB, a queue of 4096 records, [`MAX_OPEN_CALLS`], nothing known of the log.
+    /// Segments of 16 MiB, a queue of 4096 records, [`MAX_OPEN_CALLS`], nothing known of the log, the strictest
+    /// policies.
     #[must_use]
     pub const fn new() -> Self {
-        Self { segment_bytes: 64 << 20, queue_records: 4096, open_calls: MAX_OPEN_CALLS, known: None }
+        Self {
+            segment_bytes: 16 << 20,
+            queue_records: 4096,
+            open_calls: MAX_OPEN_CALLS,
+            known: None,
+            policies: None,
+        }
     }
 
-    /// The size at which a new segment is begun: 1 KiB to 1 GiB.
+    /// The size at which a new segment is begun: 1 KiB to 1 GiB. One such file is kept ready, and a reserve of
+    /// 1 MiB at most.
     #[must_use]
     pub const fn with_segment_bytes(self, segment_bytes: u64) -> Self {
         Self { segment_bytes, ..self }
@@ -44,6 +54,12 @@ impl Options {
         Self { known: Some(known), ..self }
     }
 
+    /// What is promised for each class of record; it is recorded in the log.
+    #[must_use]
+    pub const fn with_policies(self, policies: Policies) -> Self {
+        Self { policies: Some(policies), ..self }
+    }
+
     pub(super) fn validate(&self) -> Result<(), OpenError> {
         let (queue_records, open_calls) = (to_u64(self.queue_records), to_u64(self.open_calls));
         for (option, value, least, most) in [
@@ -55,7 +71,7 @@ impl Options {
                 return Err(OpenError::Option { option, least, most });
             }
         }
-        Ok(())
+        self.policies.as_ref().map_or(Ok(()), Policies::validate)
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use event_listener::Event;
 
 use super::guard::Guard;
+use super::policy::Class;
+use super::spare::{Space, Spares};
 use super::ticket::Ticket;
 use super::{Options, Receipt};
 use crate::checkpoint::Checkpoint;
@@ -18,7 +20,15 @@ use crate::log::Handle;
 /// One record on its way.
 pub(super) struct Item {
     pub(super) entry: Vec<u8>,
+    pub(super) class: Class,
     pub(super) purpose: Purpose,
+}
+
+impl Item {
+    /// Whether the reserve is for this: what is about security, and the end of every call whose intent was taken.
+    pub(super) const fn takes_reserve(&self) -> bool {
+        matches!((self.class, &self.purpose), (Class::Security, _) | (_, Purpose::Complete { .. }))
+    }
 }
 
 /// What a record is for, and who waits for it.
@@ -27,8 +37,8 @@ pub(super) enum Purpose {
     Begin { ticket: Arc<Ticket<Result<Guard, AppendError>>>, intent: Arc<Intent>, handle: Arc<Handle> },
     /// Completes the call begun at this sequence. Nobody may wait.
     Complete { begun: u64, ticket: Option<Arc<Ticket<Result<Receipt, AppendError>>>> },
-    /// Stands for itself.
-    Event { ticket: Arc<Ticket<Result<Receipt, AppendError>>> },
+    /// Stands for itself. Nobody may wait.
+    Event { ticket: Option<Arc<Ticket<Result<Receipt, AppendError>>>> },
 }
 
 impl Purpose {
@@ -36,12 +46,11 @@ impl Purpose {
     pub(super) fn refuse(self, error: &AppendError) {
         match self {
             Self::Begin { ticket, .. } => ticket.answer(Err(error.clone())),
-            Self::Complete { ticket, .. } => {
+            Self::Complete { ticket, .. } | Self::Event { ticket } => {
                 if let Some(ticket) = ticket {
                     ticket.answer(Err(error.clone()));
                 }
             }
-            Self::Event { ticket } => ticket.answer(Err(error.clone())),
         }
     }
 }
@@ -67,6 +76,8 @@ pub(crate) struct Shared {
     capacity: usize,
     /// The most calls that may be under way.
     open_calls: usize,
+    /// Segments made ahead.
+    spares: Arc<Spares>,
 }
 
 struct State {
@@ -82,7 +93,7 @@ struct State {
 }
 
 impl Shared {
-    pub(super) fn new(durable: Durable, options: &Options) -> Self {
+    pub(super) fn new(durable: Durable, spares: Arc<Spares>, options: &Options) -> Self {
         let state = State {
             queue: VecDeque::new(),
             bytes: 0,
@@ -98,11 +109,16 @@ impl Shared {
             room: Event::new(),
             capacity: options.queue_records,
             open_calls: options.open_calls,
+            spares,
         }
     }
 
     pub(crate) fn durable(&self) -> Durable {
         self.lock().durable
+    }
+
+    pub(super) fn space(&self) -> Space {
+        self.spares.space()
     }
 
     /// Puts a record in the queue; waits while there is no room.
@@ -121,6 +137,13 @@ impl Shared {
 
     /// Puts a record in the queue; gives it back where there is no room.
     fn try_push(&self, item: Item) -> Result<Option<Item>, AppendError> {
+        if !item.takes_reserve() && self.spares.space() == Space::Reserve {
+            // Somebody may have made room.
+            self.spares.prepare();
+            if self.spares.space() == Space::Reserve {
+                return Err(AppendError::Full);
+            }
+        }
         let mut state = self.lock();
         if let Some(end) = &state.end {
             return Err(end.clone());
@@ -139,16 +162,28 @@ impl Shared {
         Ok(None)
     }
 
-    /// Puts the completion of a call in the queue; never waits. Gives it back when the log has ended.
-    pub(super) fn push_completion(&self, item: Item) -> Result<(), (Item, AppendError)> {
+    /// Puts the completion of a call, or a sum of what was counted, in the queue; never waits. Gives it back when the
+    /// log has ended.
+    pub(super) fn push_at_once(&self, item: Item) -> Result<(), (Item, AppendError)> {
         let mut state = self.lock();
         if let Some(end) = &state.end {
             let end = end.clone();
             return Err((item, end));
         }
-        state.open = state.open.saturating_sub(1);
+        if matches!(item.purpose, Purpose::Complete { .. }) {
+            state.open = state.open.saturating_sub(1);
+        }
         self.enqueue(state, item);
         Ok(())
+    }
+
+    /// Refuses what was taken from the queue and not written; the log goes on.
+    pub(super) fn refuse_full(&self, item: Item) {
+        if matches!(item.purpose, Purpose::Begin { .. }) {
+            let mut state = self.lock();
+            state.open = state.open.saturating_sub(1);
+        }
+        item.purpose.refuse(&AppendError::Full);
     }
 
     fn enqueue(&self, mut state: MutexGuard<'_, State>, item: Item) {
@@ -158,12 +193,23 @@ impl Shared {
         self.arrived.notify_one();
     }
 
-    /// Waits for records and takes as many as fit in one batch; none when the log is closing.
-    pub(super) fn take_batch(&self) -> Vec<Item> {
+    /// Waits for records.
+    pub(super) fn wait(&self) {
         let mut state = self.lock();
         while state.queue.is_empty() && state.end.is_none() {
             state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Whether nothing is in the queue and nothing will be.
+    pub(super) fn has_ended(&self) -> bool {
+        let state = self.lock();
+        state.queue.is_empty() && state.end.is_some()
+    }
+
+    /// Takes as many records as fit in one batch.
+    pub(super) fn take_batch(&self) -> Vec<Item> {
+        let mut state = self.lock();
         let mut batch = Vec::new();
         let mut bytes = BATCH_OVERHEAD;
         while let Some(item) = state.queue.front() {

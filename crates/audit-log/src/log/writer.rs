@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::queue::Durable;
+use super::spare::Spares;
 use crate::checkpoint::{Chain, Checkpoint, LogId};
 use crate::error::FileError;
 use crate::files::{self, Directory, LogFile, OpenFile};
@@ -19,6 +20,7 @@ pub(super) struct Writer {
     _fence: Box<dyn Send>,
     log: LogId,
     segment_bytes: u64,
+    spares: Arc<Spares>,
     segment: OpenSegment,
     sequence: u64,
     chain: Chain,
@@ -36,6 +38,8 @@ pub(super) struct OpenSegment {
     pub(super) offset: u64,
     /// The size of the file; zeros from `offset` on.
     pub(super) size: u64,
+    /// Where the next segment begins.
+    pub(super) limit: u64,
 }
 
 /// What a record does to the set of calls under way.
@@ -62,6 +66,7 @@ impl Writer {
     ) -> Self {
         let Standing { checkpoint, segment, open } = standing;
         Self {
+            spares: Spares::new(Arc::clone(&directory), segment_bytes),
             directory,
             _fence: fence,
             log: checkpoint.log(),
@@ -75,13 +80,26 @@ impl Writer {
         }
     }
 
+    /// Segments made ahead.
+    pub(super) const fn spares(&self) -> &Arc<Spares> {
+        &self.spares
+    }
+
+    /// Whether a batch of so many bytes may only be written if it is what the reserve is for.
+    pub(super) fn is_reserved(&self, batch_bytes: u64) -> bool {
+        self.spares.is_reserved(self.needs_segment(batch_bytes))
+    }
+
+    fn needs_segment(&self, batch_bytes: u64) -> bool {
+        let is_empty = self.segment.offset <= SEGMENT_HEADER_END;
+        !is_empty && self.segment.offset.saturating_add(batch_bytes) > self.segment.limit
+    }
+
     /// Makes these records durable as one batch and returns the checkpoint of each.
     pub(super) fn append(&mut self, records: &[(&[u8], Effect)]) -> Result<Vec<Checkpoint>, FileError> {
-        let bytes = records.iter().fold(format::BATCH_OVERHEAD, |sum, (entry, _)| {
-            sum.saturating_add(format::RECORD_OVERHEAD).saturating_add(entry.len())
-        });
-        let is_empty = self.segment.offset <= SEGMENT_HEADER_END;
-        if !is_empty && self.segment.offset.saturating_add(to_u64(bytes)) > self.segment_bytes {
+        let bytes = batch_bytes(records.iter().map(|(entry, _)| entry.len()));
+        self.make_room(bytes)?;
+        if self.needs_segment(bytes) {
             self.rotate()?;
         }
         let first = self.sequence.saturating_add(1);
@@ -133,26 +151,49 @@ impl Writer {
         let next = self.sequence.saturating_add(1);
         let open_from = self.open.first().copied().unwrap_or(next);
         let head = Head { reached: self.checkpoint(), open_from };
-        head.write(&*self.directory).map_err(FileError::new("replace", HEAD))?;
+        match head.write(&*self.directory) {
+            // The old one is a lower bound as well.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            written => written.map_err(FileError::new("replace", HEAD))?,
+        }
         self.head_at = self.sequence;
         Ok(())
     }
 
-    /// One write, which takes more room for the next ones where it must extend the file, and one sync.
+    /// Extends a segment that was not made ahead, by room for the next batches too. On a full disk it ends where its
+    /// zeros end.
+    pub(super) fn make_room(&mut self, batch_bytes: u64) -> Result<(), FileError> {
+        let OpenSegment { file, offset, size, limit, .. } = &mut self.segment;
+        let end = offset.saturating_add(batch_bytes);
+        if end <= *size || end > *limit {
+            return Ok(());
+        }
+        // Zeros that are there already cost the next writes no change of the file's size.
+        let room = (*limit).clamp(1, ROOM);
+        let wanted = end.checked_next_multiple_of(room).unwrap_or(end).min(*limit);
+        let zeros = vec![0; usize::try_from(wanted.saturating_sub(*size)).unwrap_or_default()];
+        match files::write_all(&**file, &zeros, *size) {
+            Ok(()) => {
+                *size = wanted;
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::StorageFull && *offset > SEGMENT_HEADER_END => {
+                // What was added is zeros, and may stay.
+                *limit = *size;
+                Ok(())
+            }
+            Err(error) => Err(FileError::new("extend", self.segment_name())(error)),
+        }
+    }
+
+    /// One write and one sync.
     fn write_buffer(&mut self) -> Result<(), FileError> {
         let end = self.segment.offset.saturating_add(to_u64(self.buffer.len()));
-        let mut size = self.segment.size;
-        if end > size {
-            // Zeros that are there already cost the next writes no change of the file's size.
-            let room = self.segment_bytes.min(ROOM);
-            size = end.checked_next_multiple_of(room).unwrap_or(end).min(self.segment_bytes.max(end));
-            self.buffer.extend_from_slice(&vec![0; usize::try_from(size.saturating_sub(end)).unwrap_or(0)]);
-        }
         files::write_all(&*self.segment.file, &self.buffer, self.segment.offset)
             .map_err(FileError::new("write", self.segment_name()))?;
         self.segment.file.sync().map_err(FileError::new("sync", self.segment_name()))?;
         self.segment.offset = end;
-        self.segment.size = size;
+        self.segment.size = self.segment.size.max(end);
         Ok(())
     }
 
@@ -170,15 +211,24 @@ impl Writer {
     }
 
     fn rotate(&mut self) -> Result<(), FileError> {
-        self.seal()?;
+        let (full, end) = (self.segment.number, self.segment.offset);
         let header = SegmentHeader {
             log: self.log,
-            number: self.segment.number.saturating_add(1),
+            number: full.saturating_add(1),
             first: self.sequence.saturating_add(1),
             chain: self.chain,
         };
-        self.segment = OpenSegment::create(&*self.directory, &header)?;
-        self.write_head()
+        let has_room = self.segment.size > end;
+        self.segment = match self.spares.adopt(&header)? {
+            Some(size) => OpenSegment::adopted(&*self.directory, header.number, size)?,
+            None => OpenSegment::create(&*self.directory, &header, self.segment_bytes)?,
+        };
+        self.write_head()?;
+        if has_room {
+            self.spares.cut(full, end);
+        }
+        self.spares.prepare();
+        Ok(())
     }
 
     fn segment_name(&self) -> String {
@@ -186,9 +236,20 @@ impl Writer {
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // While the fence is still held.
+        self.spares.stop();
+    }
+}
+
 impl OpenSegment {
     /// Makes a new segment, durably.
-    pub(super) fn create(directory: &dyn Directory, header: &SegmentHeader) -> Result<Self, FileError> {
+    pub(super) fn create(
+        directory: &dyn Directory,
+        header: &SegmentHeader,
+        limit: u64,
+    ) -> Result<Self, FileError> {
         let name = format::segment_name(header.number);
         let make = || {
             let file = directory.open(&name, OpenFile::Create)?;
@@ -198,8 +259,22 @@ impl OpenSegment {
             Ok(file)
         };
         let file = make().map_err(FileError::new("create", &*name))?;
-        Ok(Self { number: header.number, file, offset: SEGMENT_HEADER_END, size: SEGMENT_HEADER_END })
+        Ok(Self { number: header.number, file, offset: SEGMENT_HEADER_END, size: SEGMENT_HEADER_END, limit })
     }
+
+    /// A segment that was made ahead, and is one now.
+    fn adopted(directory: &dyn Directory, number: u64, size: u64) -> Result<Self, FileError> {
+        let name = format::segment_name(number);
+        let file = directory.open(&name, OpenFile::Write).map_err(FileError::new("open", &*name))?;
+        Ok(Self { number, file, offset: SEGMENT_HEADER_END, size, limit: size })
+    }
+}
+
+/// The bytes of a batch of entries of these lengths.
+pub(super) fn batch_bytes(lengths: impl Iterator<Item = usize>) -> u64 {
+    to_u64(lengths.fold(format::BATCH_OVERHEAD, |sum, length| {
+        sum.saturating_add(format::RECORD_OVERHEAD).saturating_add(length)
+    }))
 }
 
 /// `head` is written again after this many records at the latest.

@@ -215,6 +215,16 @@ impl Directory for MemoryDirectory {
         Ok(Box::new(MemoryFence { directory: self.clone() }))
     }
 
+    fn available(&self) -> io::Result<Option<u64>> {
+        Ok(self.lock().bytes_left.map(|left| u64::try_from(left).unwrap_or(u64::MAX)))
+    }
+
+    /// At once, so that the same steps come in the same order each time.
+    fn run_aside(&self, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        work();
+        Ok(())
+    }
+
     fn is_fenced(&self) -> io::Result<bool> {
         Ok(self.lock().is_fenced)
     }

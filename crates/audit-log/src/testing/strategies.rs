@@ -9,7 +9,10 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::checkpoint::{Checkpoint, LogId};
-use crate::event::{Action, Actor, Client, Completion, Details, Intent, Public, ResourceId, UserAgent};
+use crate::event::{
+    Action, Actor, Client, Completion, Details, Field, Intent, Public, Redacted, ResourceId, Sealed,
+    UserAgent,
+};
 
 /// Any checkpoint.
 pub fn arb_checkpoint() -> impl Strategy<Value = Checkpoint> {
@@ -85,9 +88,12 @@ pub fn arb_completion() -> impl Strategy<Value = Completion> {
 /// A few details.
 pub fn arb_details() -> impl Strategy<Value = Details> {
     let value = prop_oneof![
-        any::<String>().prop_filter_map("short", |text| Public::text(text).ok()),
-        any::<u64>().prop_map(Public::from),
-        any::<bool>().prop_map(Public::from),
+        any::<String>().prop_filter_map("short", |text| Public::text(text).ok().map(Field::from)),
+        any::<u64>().prop_map(Field::from),
+        any::<bool>().prop_map(Field::from),
+        vec(any::<u8>(), 1..64)
+            .prop_filter_map("a name", |bytes| Sealed::new("key", bytes).ok().map(Field::from)),
+        any::<u8>().prop_map(|value| Redacted::of(&value).into()),
     ];
     vec(("[a-z][a-z0-9_]{0,8}", value), 0..4).prop_map(|pairs| {
         pairs.into_iter().fold(Details::new(), |mut details, (name, value)| {
