@@ -85,7 +85,23 @@ impl Scope {
     /// The number of levels; 0 for the root.
     #[must_use]
     pub fn depth(&self) -> usize {
-        if self.is_root() { 0 } else { self.path.split('/').count() / 2 }
+        let slashes = self.path.bytes().filter(|byte| *byte == b'/').count();
+        // One between kind and name, one between levels.
+        if self.is_root() { 0 } else { slashes.div_ceil(2) }
+    }
+
+    /// The text of the first level, `org/acme`; `""` for the root.
+    ///
+    /// ```
+    /// let scope: core_types::Scope = "org/acme/project/web".parse()?;
+    /// assert_eq!(scope.first_level(), "org/acme");
+    /// # Ok::<(), core_types::ParseError>(())
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn first_level(&self) -> &str {
+        let mut slashes = self.path.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
+        slashes.nth(1).and_then(|(end, _)| self.path.get(..end)).unwrap_or(&self.path)
     }
 
     /// The levels, root first.

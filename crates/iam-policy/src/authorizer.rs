@@ -14,9 +14,6 @@ use crate::request::AccessRequest;
 /// The most grants [`Authorizer::effective_grants`] lists.
 pub const MAX_EFFECTIVE_GRANTS: usize = 4096;
 
-/// The most bindings that are looked at to say what comes nearest to granting.
-pub const MAX_NEAREST_CONSIDERED: usize = 64;
-
 /// Answers by one state of the directory.
 #[derive(Debug, Clone, Copy)]
 pub struct Authorizer<'a> {
@@ -77,7 +74,7 @@ impl<'a> Authorizer<'a> {
             }
         }
         let Some(allow) = allow else {
-            return deny(DenyReason::NoGrant { nearest: nearest(&live, request, signature) });
+            return deny(DenyReason::NoGrant);
         };
         let granted_by = allow.binding;
         match live.boundary() {
@@ -225,21 +222,4 @@ pub(crate) fn near_miss(
     let (missing, statement) = source.only_lack(role, bound, request, signature)?;
     let (binding, role) = (bound.record.id, bound.record.role);
     Some(NearMiss { binding, role, via: source.group_id(), statement, missing })
-}
-
-/// The binding that is nearest to granting: the nearest kind of lack, then the subject's own before those of
-/// its groups, then as bindings are sorted.
-fn nearest(live: &Live<'_>, request: &AccessRequest<'_>, signature: PermissionSignature) -> Option<NearMiss> {
-    let mut nearest: Option<NearMiss> = None;
-    for (source, (role, bound)) in near_bindings(live, request).take(MAX_NEAREST_CONSIDERED) {
-        // What has nothing to do with the permission lacks that, which is the furthest there is.
-        if nearest.is_some() && source.lacks_permission(role, bound, signature) {
-            continue;
-        }
-        let miss = near_miss(&source, role, bound, request, signature);
-        if miss.is_some_and(|miss| nearest.is_none_or(|nearest| miss.missing < nearest.missing)) {
-            nearest = miss;
-        }
-    }
-    nearest
 }

@@ -157,11 +157,8 @@ pub enum DenyReason {
         /// Whether its conditions are known to hold; else one of them is unknown, and it applies all the same.
         is_certain: bool,
     },
-    /// Nothing grants it.
-    NoGrant {
-        /// What comes nearest to granting it; `None` when nothing is near.
-        nearest: Option<NearMiss>,
-    },
+    /// Nothing grants it. What comes near to granting it, an [`Explanation`](crate::Explanation) says.
+    NoGrant,
     /// It is granted, and the subject's boundary is unreadable.
     UnreadableBoundary {
         /// What grants it to the subject.
@@ -194,7 +191,7 @@ impl DenyReason {
             Self::ExplicitDeny { .. } => "explicit_deny",
             Self::UnreadableBoundary { .. } => "unreadable_boundary",
             Self::LimitedByBoundary { .. } => "limited_by_boundary",
-            Self::NoGrant { .. } => "no_grant",
+            Self::NoGrant => "no_grant",
             Self::LimitedByRestriction { .. } => "limited_by_restriction",
         }
     }

@@ -151,7 +151,7 @@ impl Authorizer<'_> {
                 DenyReason::UnreadableSubject
                 | DenyReason::Disabled
                 | DenyReason::RestrictionExpired { .. }
-                | DenyReason::NoGrant { .. } => {}
+                | DenyReason::NoGrant => {}
                 DenyReason::UnreadableBinding { binding, via } => {
                     self.membership(&mut facts, subject, *via);
                     facts.push(Fact::Binding(holder(subject, *via), *binding));

@@ -27,7 +27,7 @@ mod text;
 pub mod what;
 pub mod who;
 
-pub use authorizer::{Authorizer, MAX_EFFECTIVE_GRANTS, MAX_NEAREST_CONSIDERED};
+pub use authorizer::{Authorizer, MAX_EFFECTIVE_GRANTS};
 pub use builtin::BuiltInRole;
 pub use condition::{Condition, Truth};
 pub use context::{AttributeName, AttributeValue, Context};

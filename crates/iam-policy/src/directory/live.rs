@@ -174,10 +174,18 @@ impl<'a> Source<'a> {
     ) -> impl Iterator<Item = Held<'a>> + use<'a, 'r> {
         let source = *self;
         let around = source.carried.bindings.around(request.resource);
+        let mut reaches_resource = None;
         let counting = around.filter(move |(role, bound)| {
+            let scope = &bound.record.scope;
             source.directory.may_concern(*role, signature)
-                && bound.record.scope.contains(request.resource)
-                && source.counts(bound, request.now)
+                && scope.contains(request.resource)
+                && !bound.record.is_expired(request.now)
+                // A scope below the root that contains the resource is of the same tenant.
+                && if scope.is_root() {
+                    source.reaches(scope)
+                } else {
+                    *reaches_resource.get_or_insert_with(|| source.reaches(request.resource))
+                }
         });
         counting.flat_map(move |(role, bound)| {
             let said = source.directory.clauses(role, &bound.record.scope);
@@ -188,16 +196,6 @@ impl<'a> Source<'a> {
     /// Whether the binding counts at all.
     fn counts(&self, bound: &Bound, now: UnixTime) -> bool {
         !bound.record.is_expired(now) && self.reaches(&bound.record.scope)
-    }
-
-    /// Whether the role or policy is there, and certainly does not have the permission.
-    pub(crate) fn lacks_permission(
-        &self,
-        role: RoleNumber,
-        bound: &Bound,
-        signature: PermissionSignature,
-    ) -> bool {
-        !self.directory.may_concern(role, signature) && self.directory.is_role_at(role, &bound.record.scope)
     }
 
     /// The one thing for which the binding does not grant what is asked, and the statement that would; `None`
@@ -243,7 +241,7 @@ impl<'a> Source<'a> {
 /// Whether what has its home at `home` can hold anything at `scope`: the root's anywhere, others within the
 /// first level (the tenant) of their home.
 pub(crate) fn reaches(home: &Scope, scope: &Scope) -> bool {
-    home.is_root() || home.levels().next() == scope.levels().next()
+    home.is_root() || home.first_level() == scope.first_level()
 }
 
 /// Whether two homes are of one tenant, or one of them is the root, which is no tenant's.

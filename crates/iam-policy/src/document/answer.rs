@@ -138,7 +138,7 @@ impl Reason {
             | DenyReason::UnknownSubject
             | DenyReason::UnreadableSubject
             | DenyReason::Disabled
-            | DenyReason::NoGrant { .. } => plain,
+            | DenyReason::NoGrant => plain,
             DenyReason::RestrictionExpired { at } => Self { message: Some(format!("at {at}")), ..plain },
             DenyReason::UnreadableBinding { binding, via } => {
                 Self { binding: Some(*binding), via: *via, ..plain }

@@ -105,7 +105,9 @@ pub(crate) fn decide(directory: &Directory, question: &Question) -> Verdict {
     let context = context_of(question);
     let Question { restriction, permission, resource, now, .. } = question;
     let request = AccessRequest::new(&principal, restriction, permission, resource, *now);
-    let decision = directory.at(REVISION).authorize(&request.with_context(&context));
+    let authorizer = directory.at(REVISION);
+    let request = request.with_context(&context);
+    let decision = authorizer.authorize(&request);
     assert_eq!(decision.revision(), REVISION);
     let named = |statement: Option<StatementRef>| statement.map(|it| (it.policy, it.index));
     match decision {
@@ -127,8 +129,13 @@ pub(crate) fn decide(directory: &Directory, question: &Question) -> Verdict {
             DenyReason::ExplicitDeny { binding, via, statement, is_certain } => {
                 Verdict::ExplicitDeny { binding, via, statement: named(Some(statement)), is_certain }
             }
-            DenyReason::NoGrant { nearest } => Verdict::NoGrant(
-                nearest.map(|miss| (miss.binding, miss.via, miss.missing, named(miss.statement))),
+            // Not worth the time of every request: the explanation has it.
+            DenyReason::NoGrant => Verdict::NoGrant(
+                authorizer
+                    .explain(&request)
+                    .near
+                    .first()
+                    .map(|miss| (miss.binding, miss.via, miss.missing, named(miss.statement))),
             ),
             DenyReason::UnreadableBoundary { granted_by } => Verdict::UnreadableBoundary(granted_by),
             DenyReason::LimitedByBoundary { granted_by } => Verdict::LimitedByBoundary(granted_by),
