@@ -385,3 +385,36 @@ fn token_of(server: &Server) -> (String, String) {
     assert_eq!(status, 201, "{answer}");
     (answer["id"].as_str().unwrap().to_owned(), answer["token"].as_str().unwrap().to_owned())
 }
+
+#[test]
+fn an_administrator_is_told_why() {
+    let (_folder, server) = start();
+    let admin = server.admin();
+    let (_, user) = admin.post("/api/v1/users", &json!({"name": "alice"}));
+    let alice = user["id"].as_str().unwrap();
+    let ask = |by: &Client, principal: &str, scope: &str| {
+        by.get(&format!("/api/v1/explain?principal={principal}&permission=apps:read&scope={scope}"))
+    };
+    let (status, answer) = ask(&admin, alice, "project/default");
+    assert_eq!((status, &answer["decision"]), (200, &json!("deny")));
+    assert_eq!(answer["reasons"][0]["code"], "no_grant");
+    let bind = |scope: &str| {
+        let binding = json!({"role": "apps-read", "holder": alice, "scope": scope});
+        let (status, bound) = admin.post("/api/v1/bindings", &binding);
+        assert_eq!(status, 201, "{bound}");
+        bound
+    };
+    bind("project/default/vcluster/ci");
+    let (_, answer) = ask(&admin, alice, "project/default");
+    assert_eq!(answer["reasons"][1]["missing"], "scope", "{answer}");
+    let bound = bind("project/default");
+    let (_, answer) = ask(&admin, alice, "project/default");
+    assert_eq!(answer["decision"], "allow");
+    assert_eq!(answer["reasons"][0]["binding"], bound["id"]);
+    let wish = json!({"name": "keys only", "scopes": ["ssh-keys:read"], "owner": alice});
+    let (token, client) = token(&admin, &server, &wish);
+    let (_, answer) = ask(&admin, &format!("{token}@{alice}"), "project/default");
+    assert_eq!(answer["reasons"][0]["code"], "limited_by_restriction", "{answer}");
+    assert_eq!(ask(&client, alice, "project/default").0, 403, "only administrators are told");
+    assert_eq!(ask(&admin, "nobody", "project/default").0, 422);
+}

@@ -40,8 +40,11 @@ fn every_vector_is_signed_as_the_reference_signs_it_and_accepted() {
     for vector in &vectors {
         let text = |name: &str| vector[name].as_str().unwrap_or_default().to_owned();
         let digits = text("key_hex");
-        let key: Vec<u8> = (0..digits.len() / 2)
-            .map(|at| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).expect("hexadecimal"))
+        let key: Vec<u8> = digits
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| std::str::from_utf8(pair).expect("ASCII"))
+            .map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal"))
             .collect();
         let len = usize::try_from(vector["body_len"].as_u64().expect("a length")).expect("small");
         let body = match vector["body_hex"].as_str() {

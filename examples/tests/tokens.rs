@@ -144,6 +144,10 @@ fn a_rotated_key_keeps_its_id_and_its_old_secret_for_the_overlap() {
     assert_eq!(new.get("/api/v1/ssh-keys").0, 200);
     assert_eq!(old.get("/api/v1/ssh-keys").0, 200);
     assert_eq!(old.get("/api/v1/self").1["replace_secret"], true);
+    let overlap = path.replace("rotate", "overlap");
+    assert_eq!(admin.delete(&overlap).0, 204);
+    assert_eq!(old.get("/api/v1/ssh-keys").0, 401);
+    assert_eq!(admin.delete(&overlap).0, 409);
     let (_, third) = admin.post(&path, &json!({}));
     assert_eq!(new.get("/api/v1/ssh-keys").0, 401, "no overlap was asked for");
     assert_eq!(server.client(third["token"].as_str()).get("/api/v1/ssh-keys").0, 200);

@@ -56,6 +56,7 @@ endpoints! {
     REVOKE_TOKEN = DELETE "/api/v1/api-tokens/{id}" "api-tokens:write" Project;
     REVOKE_ALL_TOKENS = DELETE "/api/v1/api-tokens" "api-tokens:write" Project;
     ROTATE_TOKEN = POST "/api/v1/api-tokens/{id}/rotate" "api-tokens:write" Project;
+    END_OVERLAP = DELETE "/api/v1/api-tokens/{id}/overlap" "api-tokens:write" Project;
     REPORT_LEAK = POST "/api/v1/leaked-tokens" "api-tokens:write" Root;
     REVOKE_USER_TOKENS = DELETE "/api/v1/users/{id}/api-tokens" "iam:write" Root;
 
@@ -78,6 +79,8 @@ endpoints! {
     CREATE_BINDING = POST "/api/v1/bindings" "iam:write" Root;
     LIST_BINDINGS = GET "/api/v1/bindings" "iam:read" Root;
     REMOVE_BINDING = DELETE "/api/v1/bindings/{id}" "iam:write" Root;
+
+    EXPLAIN = GET "/api/v1/explain" "iam:read" Root;
 
     LIST_AUDIT_LOGS = GET "/api/v1/audit-logs" "audit-logs:read" Root;
 }

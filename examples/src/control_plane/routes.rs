@@ -2,6 +2,7 @@
 
 mod api_tokens;
 mod audit_logs;
+mod explain;
 mod iam;
 mod projects;
 mod sessions;
@@ -36,6 +37,7 @@ pub(crate) fn router<S: StateStore>(plane: Arc<ControlPlane<S>>) -> Router {
         .add(&endpoint::REVOKE_TOKEN, api_tokens::revoke::<S>)
         .add(&endpoint::REVOKE_ALL_TOKENS, api_tokens::revoke_all::<S>)
         .add(&endpoint::ROTATE_TOKEN, api_tokens::rotate::<S>)
+        .add(&endpoint::END_OVERLAP, api_tokens::end_overlap::<S>)
         .add(&endpoint::REPORT_LEAK, api_tokens::report_leak::<S>)
         .add(&endpoint::REVOKE_USER_TOKENS, api_tokens::revoke_of_user::<S>)
         .add(&endpoint::LOG_IN, sessions::login::<S>)
@@ -55,6 +57,7 @@ pub(crate) fn router<S: StateStore>(plane: Arc<ControlPlane<S>>) -> Router {
         .add(&endpoint::CREATE_BINDING, iam::create_binding::<S>)
         .add(&endpoint::LIST_BINDINGS, iam::list_bindings::<S>)
         .add(&endpoint::REMOVE_BINDING, iam::remove_binding::<S>)
+        .add(&endpoint::EXPLAIN, explain::explain::<S>)
         .add(&endpoint::LIST_AUDIT_LOGS, audit_logs::list::<S>);
     routes
         .router

@@ -32,6 +32,7 @@ pub(super) fn tell(
     let keys = keys::keys(keys_folder)?;
     ssh_keys(&admin, &keys, out)?;
     let scoped = scoped_token(&admin, out)?;
+    session(&anyone, &admin, out)?;
     isolation(&anyone, &admin, out)?;
     revocation(&anyone, &admin, &scoped, out)?;
     escalation(&anyone, &admin, out)?;
@@ -80,6 +81,38 @@ fn scoped_token(admin: &Client, out: &mut Narrator) -> Result<Issued, DemoError>
     same(&denied.body["error"]["code"], "forbidden", "the code")?;
     out.say("POST /ssh-keys without ssh-keys:write: 403, before the body is looked at");
     Ok(token)
+}
+
+/// An access key held to one namespace, traded for a session, replaced, and explained.
+fn session(anyone: &Client, admin: &Client, out: &mut Narrator) -> Result<(), DemoError> {
+    out.step("Access keys: what their user may, held to one place; a login gives a session");
+    let place = "project/default/vcluster/ci/namespace/build";
+    let wish = json!({"name": "build pipeline", "inherit": true, "scope": place});
+    let key = issue(admin, "default", &wish)?;
+    out.say(format_args!("{}: whatever its user may, in {place} alone", key.id));
+    let login = json!({"access_key": key.plaintext});
+    let session = expect(anyone.post("/api/v1/login", &login)?, 201, "a login")?;
+    let client = anyone.with_token(text(&session.body["token"])?);
+    expect(client.get("/api/v1/self")?, 200, "asking who one is")?;
+    expect(client.get("/api/v1/ssh-keys")?, 403, "the project's keys, which lie above the namespace")?;
+    out.say("POST /login with it: a session; GET /self: 200; GET /ssh-keys of the project above: 403");
+    let question = format!(
+        "/api/v1/explain?principal={}@{}&permission=ssh-keys:read&scope=project/default",
+        key.id,
+        text(&session.body["owner"])?
+    );
+    let why = expect(admin.get(&question)?, 200, "asking why")?;
+    same(&why.body["decision"], "deny", "the decision")?;
+    same(&why.body["reasons"][0]["code"], "limited_by_restriction", "the reason")?;
+    out.say("GET /explain, as administrator: deny, limited_by_restriction");
+    let path = format!("/api/v1/api-tokens/{}/rotate?project=default", key.id);
+    expect(admin.post(&path, &json!({"overlap_seconds": 600}))?, 200, "rotating the key")?;
+    expect(anyone.post("/api/v1/login", &login)?, 201, "the old secret within its overlap")?;
+    let overlap = format!("/api/v1/api-tokens/{}/overlap?project=default", key.id);
+    expect(admin.delete(&overlap)?, 204, "ending the overlap")?;
+    expect(anyone.post("/api/v1/login", &login)?, 401, "the old secret after its overlap")?;
+    out.say("rotated with an overlap of ten minutes: the old secret still logs in; the overlap ended: 401");
+    Ok(())
 }
 
 fn isolation(anyone: &Client, admin: &Client, out: &mut Narrator) -> Result<(), DemoError> {

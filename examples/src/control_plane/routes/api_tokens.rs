@@ -180,6 +180,33 @@ pub(super) async fn rotate<S: StateStore>(
     .await
 }
 
+/// From now on only the newest secret of a token is accepted.
+pub(super) async fn end_overlap<S: StateStore>(
+    State(plane): State<Arc<ControlPlane<S>>>,
+    Path(id): Path<String>,
+    facts: RequestFacts,
+) -> Response {
+    perform(plane, &endpoint::END_OVERLAP, facts, move |plane, caller| async move {
+        let id: TokenId = parse_id("token", &id)?;
+        plane
+            .change(|state| {
+                let missing = || ApiError::not_found("token");
+                plane.vault.get(id).filter(|info| caller.scope.contains(&info.home)).ok_or_else(missing)?;
+                let change = plane.vault.plan_end_overlap(id, caller.principal(), caller.now);
+                let change = change.map_err(|error| match error {
+                    PlanError::NotFound => missing(),
+                    PlanError::Unchanged => ApiError::taken("no_overlap", "no earlier secret is accepted"),
+                    PlanError::Revoked => ApiError::taken("already_revoked", "the token is revoked"),
+                    error => state.internal(&error),
+                })?;
+                Ok(((), change.batch))
+            })
+            .await?;
+        Ok(Reply::done())
+    })
+    .await
+}
+
 /// Revokes all tokens of the project: those there are, and those whose issue is under way.
 pub(super) async fn revoke_all<S: StateStore>(
     State(plane): State<Arc<ControlPlane<S>>>,
