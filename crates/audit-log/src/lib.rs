@@ -12,6 +12,7 @@ pub mod query;
 mod scan;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod tlog;
 pub mod verify;
 
 pub use checkpoint::{Checkpoint, LogId};

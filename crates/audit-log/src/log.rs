@@ -6,6 +6,7 @@ mod guard;
 mod open;
 mod options;
 mod policy;
+mod publish;
 mod queue;
 mod spare;
 #[cfg(feature = "testing")]
@@ -39,7 +40,7 @@ pub use spare::Space;
 #[cfg(feature = "testing")]
 pub use stepped::{Stepper, open_stepped};
 
-pub(crate) use queue::Shared;
+pub(crate) use queue::{Durable, Shared};
 
 /// The most calls that may be under way at once; [`Options::with_open_calls`] may set fewer.
 pub const MAX_OPEN_CALLS: usize = 1 << 16;

@@ -2,7 +2,9 @@
 
 mod memory;
 mod strategies;
+mod tiles;
 
 pub use crate::log::{Stepper, open_stepped};
 pub use memory::{MemoryDirectory, SyncGate};
 pub use strategies::{arb_checkpoint, arb_completion, arb_details, arb_intent};
+pub use tiles::MemoryTiles;

@@ -89,17 +89,21 @@ pub(crate) enum Kind {
     Call,
     /// A whole attempt that never had an effect.
     Event,
+    /// The heads of all tenants' trees; nobody's entry.
+    Epoch,
 }
 
 impl Kind {
     /// The kind, from the first bytes of an entry as this program writes it; decoding decides.
     pub(crate) fn guess(entry: &[u8]) -> Option<Self> {
-        [(Self::Intent, &b"intent\""[..]), (Self::Call, b"call\""), (Self::Event, b"event\"")]
-            .into_iter()
-            .find(|(_, name)| {
-                entry.strip_prefix(b"{\"v\":1,\"kind\":\"").is_some_and(|e| e.starts_with(name))
-            })
-            .map(|(kind, _)| kind)
+        let kinds = [
+            (Self::Intent, &b"intent\""[..]),
+            (Self::Call, b"call\""),
+            (Self::Event, b"event\""),
+            (Self::Epoch, b"epoch\""),
+        ];
+        let rest = entry.strip_prefix(b"{\"v\":1,\"kind\":\"")?;
+        kinds.into_iter().find(|(_, name)| rest.starts_with(name)).map(|(kind, _)| kind)
     }
 }
 
@@ -133,6 +137,8 @@ impl<'a> Record<'a> {
             Kind::Intent => wire.begun.is_none() && completion.is_none(),
             Kind::Call => wire.begun.is_some() && completion.is_some(),
             Kind::Event => wire.begun.is_none() && completion.is_some(),
+            // It has no intent, and is read elsewhere.
+            Kind::Epoch => false,
         };
         (wire.v == VERSION && fits).then_some(Self {
             kind: wire.kind,

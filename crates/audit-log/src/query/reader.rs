@@ -303,7 +303,7 @@ impl Wanted<'_> {
     /// Looks at a record; `None` when it cannot be read.
     fn take(&mut self, raw: &RawRecord<'_>) -> Option<()> {
         self.scanned = self.scanned.saturating_add(1);
-        if Kind::guess(raw.entry) == Some(Kind::Intent) {
+        if matches!(Kind::guess(raw.entry), Some(Kind::Intent | Kind::Epoch)) {
             return Some(());
         }
         let entry = Record::decode(raw.entry)?.into_entry(raw.sequence);

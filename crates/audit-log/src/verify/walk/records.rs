@@ -5,6 +5,7 @@ use crate::checkpoint::{Chain, link};
 use crate::event::{Kind, Record};
 use crate::format::{BatchHeader, RawRecord};
 use crate::log::MAX_OPEN_CALLS;
+use crate::tlog::Epoch;
 use crate::verify::finding::{Finding, FindingKind};
 
 impl Walk<'_> {
@@ -81,6 +82,14 @@ impl Walk<'_> {
     /// Checks what an intact record says.
     fn contents(&mut self, name: &str, offset: u64, call: OpenCall, raw: &RawRecord<'_>) {
         let sequence = raw.sequence;
+        if Kind::guess(raw.entry) == Some(Kind::Epoch)
+            && let Some(epoch) = Epoch::decode(raw.entry)
+        {
+            if epoch.through >= sequence {
+                self.report.add(Finding::new(FindingKind::Inconsistent, sequence, sequence).at(name, offset));
+            }
+            return;
+        }
         let Some(record) = Record::decode(raw.entry) else {
             self.report.add(Finding::new(FindingKind::Malformed, sequence, sequence).at(name, offset));
             return;
@@ -97,7 +106,7 @@ impl Walk<'_> {
                 None => self.is_unseen(begun) && begun < sequence,
             },
             (Kind::Event, _) => true,
-            (Kind::Call, None) => false,
+            (Kind::Call, None) | (Kind::Epoch, _) => false,
         };
         if record.kind != Kind::Call {
             self.report.entries = self.report.entries.saturating_add(1);
