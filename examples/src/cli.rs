@@ -5,6 +5,7 @@
 
 mod audit;
 mod iam;
+mod iam_import;
 mod input;
 mod join;
 mod ssh;
@@ -98,12 +99,13 @@ pub fn run(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Answer
         (Some("audit"), Some("query")) => audit::query(parser, streams),
         (Some("join"), Some("mac")) => join::mac(parser, streams),
         (Some("join"), Some("verify-mac")) => join::verify_mac(parser, streams),
+        (Some("iam"), Some("check")) if iam_import::is_asked(&parser) => iam_import::check(parser, streams),
         (Some("iam"), Some("check")) => iam::check(parser, streams),
         (Some("iam"), Some("lint")) => iam::lint(parser, streams),
         (Some("iam"), Some("diff")) => iam::compare(parser, streams),
         (Some("iam"), Some("who-can")) => iam::who_can(parser, streams),
         (Some("iam"), Some("what-can")) => iam::what_can(parser, streams),
-        (Some("iam"), Some("import")) => iam::import(parser, streams),
+        (Some("iam"), Some("import")) => iam_import::import(parser, streams),
         (Some("ssh"), Some("check")) => ssh::check(parser, streams),
         (Some("token"), Some("inspect")) => token::inspect(parser, streams),
         (Some("token"), Some("issue")) => token_state::issue(parser, streams),
@@ -173,13 +175,15 @@ const USAGE: &str = "usage: palisade NOUN VERB …
                                           MicroCloud's MAC of standard input, as an Authorization value
   join verify-mac … --authorization H [--lenient]
                                           is it right for standard input?
-  iam check --policies FILE --requests FILE|-    decides each line of requests; --from aws|kubernetes|casbin
-                                          when both are in the terms of that system
+  iam check --policies FILE --requests FILE|-    decides each line of requests
+  iam check --from aws|kubernetes|casbin --policies FILE… --requests FILE|-
+                                          the same in the terms of that system; casbin's model is one of the files
   iam lint FILE|-                         what looks wrong in a directory, by stable codes
   iam diff OLD NEW                        who gains or loses what where; yes when nothing changes
   iam who-can --policies FILE PERMISSION SCOPE
   iam what-can --policies FILE PRINCIPAL SCOPE
-  iam import --from aws|kubernetes|casbin FILE|-    that system's policies as a directory
+  iam import --from aws|kubernetes|casbin FILE|-… [--scope S] [--arn-prefix P] [--report]
+                                          that system's policies as a directory; or what became of each statement
                                           (iam verbs take --now MILLISECONDS; else it is now)
   ssh check FILE|-                        would each line be admitted as a public key?
   token inspect FILE|-                    is each line a well-formed token? says its id, never its secret

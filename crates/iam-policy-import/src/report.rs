@@ -39,6 +39,12 @@ impl Report {
         self.entries.push(Entry { place: place.into(), fidelity, reasons });
     }
 
+    /// What of it was not taken over as it is.
+    pub(crate) fn lacking(&self) -> Self {
+        let lacking = self.entries.iter().filter(|entry| entry.fidelity != Fidelity::Exact);
+        Self { entries: lacking.cloned().collect() }
+    }
+
     /// The entries.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {

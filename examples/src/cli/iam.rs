@@ -1,7 +1,6 @@
 //! `palisade iam`: questions to a directory in a file. Its form is that of [`iam_policy::document`].
 
 mod arguments;
-mod foreign;
 mod show;
 
 use core_types::{Permission, Principal, Restriction, Scope};
@@ -18,13 +17,10 @@ use super::{Answer, CliError, Streams};
 
 /// Decides each line of requests, and prints one answer a line, in order.
 pub(super) fn check(parser: lexopt::Parser, streams: &mut Streams<'_>) -> Result<Answer, CliError> {
-    let arguments = Arguments::read(parser, &["policies", "requests", "from"])?;
+    let arguments = Arguments::read(parser, &["policies", "requests"])?;
     let (policies, requests) = (arguments.required("policies")?, arguments.required("requests")?);
     if policies == "-" && requests == "-" {
         return Err(CliError::usage("`-` is either the policies or the requests"));
-    }
-    if let Some(source) = arguments.optional("from") {
-        return foreign::check(source, policies, requests, streams);
     }
     let directory = arguments::read_document(policies, streams)?.directory();
     let authorizer = directory.at(Revision::ZERO);
@@ -168,11 +164,4 @@ pub(super) fn what_can(parser: lexopt::Parser, streams: &mut Streams<'_>) -> Res
             return Ok(answer);
         }
     }
-}
-
-/// Reads policies of another system, prints them as a document, and says how true it is to them.
-pub(super) fn import(parser: lexopt::Parser, streams: &mut Streams<'_>) -> Result<Answer, CliError> {
-    let arguments = Arguments::read(parser, &["from"])?;
-    let source = arguments.required("from")?;
-    foreign::import(source, arguments.file()?, arguments.json, streams)
 }

@@ -10,7 +10,7 @@ use super::object::{RoleName, Subject};
 use super::rule::Rule;
 use crate::directory::{Builder, Translation};
 use crate::error::ImportError;
-use crate::report::{Fidelity, Report};
+use crate::report::Fidelity;
 use crate::source::shown;
 
 impl Rbac {
@@ -29,7 +29,8 @@ impl Rbac {
         now: UnixTime,
         rng: &dyn SecureRandom,
     ) -> Result<Translation, ImportError> {
-        let mut report = Report::default();
+        // What was not read cannot be translated either.
+        let mut report = self.report.lacking();
         let mut builder = Builder::new(home, now, rng);
         let mut roles: BTreeMap<&RoleName, String> = BTreeMap::new();
         for (name, rules) in &self.roles {
