@@ -6,6 +6,8 @@
 
 mod cidr;
 
+use std::net::IpAddr;
+
 use core_types::{Limit, UnixTime};
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +110,12 @@ impl Condition {
         Self { not: true, test }
     }
 
+    /// What is asked.
+    #[must_use]
+    pub const fn test(&self) -> &Test {
+        &self.test
+    }
+
     /// That which is false where this is true, and the other way round.
     #[must_use]
     pub fn opposite(&self) -> Self {
@@ -186,6 +194,14 @@ impl Test {
 #[serde(try_from = "Vec<Cidr>", into = "Vec<Cidr>")]
 pub struct Networks {
     list: Vec<Cidr>,
+}
+
+impl Networks {
+    /// The first addresses of the networks, and the first after them: between two of these, all addresses are in
+    /// the same networks.
+    pub(crate) fn borders(&self) -> impl Iterator<Item = IpAddr> {
+        self.list.iter().flat_map(|network| network.borders().into_iter().flatten())
+    }
 }
 
 impl TryFrom<Vec<Cidr>> for Networks {

@@ -2,8 +2,10 @@
 
 mod authorizer;
 mod builtin;
+mod circumstances;
 pub mod condition;
 pub mod context;
+pub mod cover;
 mod decision;
 pub mod diff;
 mod directory;

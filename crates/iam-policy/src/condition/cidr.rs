@@ -1,6 +1,6 @@
 use core::fmt;
 use core::str::FromStr;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use core_types::ParseError;
 
@@ -31,6 +31,25 @@ impl Cidr {
             }
             _ => false,
         }
+    }
+}
+
+impl Cidr {
+    /// The first address, and the first one after the network.
+    pub(super) fn borders(&self) -> [Option<IpAddr>; 2] {
+        let after = match self.address {
+            IpAddr::V4(address) => {
+                let rest = u32::MAX.checked_shr(u32::from(self.prefix_bits)).unwrap_or(0);
+                (address.to_bits() | rest).checked_add(1).map(|bits| Ipv4Addr::from_bits(bits).into())
+            }
+            IpAddr::V6(address) => {
+                let rest = u128::MAX.checked_shr(u32::from(self.prefix_bits)).unwrap_or(0);
+                let after = (address.to_bits() | rest).checked_add(1).map(Ipv6Addr::from_bits);
+                // What is in IPv6 clothes there is no IPv6 address; the next one is.
+                after.map(|after| if after.to_ipv4_mapped().is_some() { AFTER_MAPPED } else { after }.into())
+            }
+        };
+        [Some(self.address), after]
     }
 }
 
@@ -85,3 +104,6 @@ impl From<Cidr> for Box<str> {
         network.to_string().into()
     }
 }
+
+/// The first address after `::ffff:0:0/96`.
+const AFTER_MAPPED: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 1, 0, 0, 0);

@@ -125,6 +125,33 @@ fn a_pattern_that_the_program_does_not_know_is_found_with_a_registry() {
     assert_eq!(world.directory().lint(UnixTime::EPOCH, Some(&may::REGISTRY)), []);
 }
 
+#[test]
+fn every_code_is_in_the_readme_and_says_whether_it_has_an_effect() {
+    let readme = include_str!("../../README.md");
+    let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `IAM")).collect();
+    let all = [
+        Lint::Unreadable,
+        Lint::Dangling,
+        Lint::OutOfReach,
+        Lint::Expired,
+        Lint::Redundant,
+        Lint::Dead,
+        Lint::Shadowed,
+        Lint::Denied,
+        Lint::UnknownPermission,
+        Lint::Growing,
+        Lint::Administrator,
+        Lint::Escalator,
+        Lint::EmptyRole,
+        Lint::NoMembers,
+    ];
+    assert_eq!(rows.len(), all.len());
+    for (row, lint) in rows.iter().zip(all) {
+        assert!(row.starts_with(&format!("| `{}` |", lint.code())), "{row}");
+        assert_eq!(row.ends_with("| yes |"), lint.is_without_effect(), "{row}");
+    }
+}
+
 /// The codes of what is found, at the first millisecond.
 fn codes(world: &World) -> Vec<&'static str> {
     let findings = world.directory().lint(UnixTime::from_millis(1), None);
