@@ -12,6 +12,7 @@ mod audit_log;
 mod core_types;
 mod follow;
 mod iam_policy;
+mod iam_policy_import;
 mod sshkey_registry;
 mod state_store;
 mod text;
@@ -44,6 +45,9 @@ pub const TARGETS: &[Target] = &[
     target("core_types_scope", core_types::scope, 1100),
     target("iam_policy_directory", iam_policy::directory, 4096),
     target("iam_policy_document", iam_policy::document, 1024),
+    target("iam_policy_import_aws", iam_policy_import::aws, 1024),
+    target("iam_policy_import_casbin", iam_policy_import::casbin, 1024),
+    target("iam_policy_import_kubernetes", iam_policy_import::kubernetes, 1024),
     target("iam_policy_text", iam_policy::text, 256),
     target("sshkey_registry_blob", sshkey_registry::blob, 600),
     target("sshkey_registry_block_list", sshkey_registry::block_list, 640),

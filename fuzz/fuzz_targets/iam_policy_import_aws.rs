@@ -1,0 +1,3 @@
+//! Documents of AWS IAM and requests in its terms.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| palisade_fuzz::run("iam_policy_import_aws", input));
