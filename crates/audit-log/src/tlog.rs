@@ -40,11 +40,17 @@ pub use receipt::{MAX_EXTRA_BYTES, MAX_PROOF_BYTES, ProvenRecord, TlogProof};
 pub use store::{PROOFS, SystemTiles, TileStore};
 pub use tile::{MAX_BUNDLE_BYTES, MAX_LEAF_BYTES, TILE_WIDTH, TilePath, read_bundle};
 
+pub(crate) use edge::Frontier;
 pub(crate) use epoch::Epoch;
+pub(crate) use files::{Flaw, TreeFiles};
+pub(crate) use heads::Heads;
+pub(crate) use leaf::Leaf;
+pub(crate) use publisher::{CHECKPOINT, EPOCHS, KEY, STATE, block_file, tenant_folder};
+pub(crate) use state::{HeadLine, State};
 
 #[cfg(feature = "testing")]
 pub(crate) fn publish_tree(store: &dyn TileStore, folder: &str, leaves: &[Vec<u8>]) -> Option<Hash> {
     let mut edge = edge::Edge::default();
-    files::TreeFiles { store, folder }.append(&mut edge, leaves).ok()?;
+    TreeFiles { store, folder }.append(&mut edge, leaves).ok()?;
     Some(edge.root())
 }

@@ -112,6 +112,12 @@ impl Publisher {
         let (store, signer) = (Box::new(store), Box::new(signer));
         let mut publisher = Self { log, store, signer, _lock: lock, id, trees: None };
         publisher.trees = Some(publisher.resume()?);
+        let key = format!("{}\n", publisher.signer.verifier());
+        let there = publisher.store.read(KEY, key.len()).map_err(FileError::new("read", KEY))?;
+        if there.as_deref() != Some(key.as_bytes()) {
+            publisher.write(KEY, key.as_bytes())?;
+            publisher.settle()?;
+        }
         Ok(publisher)
     }
 
@@ -381,6 +387,8 @@ pub(crate) fn block_file(block: usize, version: u64) -> String {
 pub(crate) const EPOCHS: &str = "epochs";
 /// The signed head of a tree, within its folder.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
+/// The verifier key, for whoever has no better source.
+pub(crate) const KEY: &str = "key";
 /// How far the publisher has come.
 pub(crate) const STATE: &str = "state";
 /// How many heads a file of heads has.

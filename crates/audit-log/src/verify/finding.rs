@@ -48,6 +48,11 @@ pub enum FindingKind {
     HeadMissing,
     /// The file `head` is not what was written.
     HeadDamaged,
+    /// A published proof is not what the log and the signed heads make it. The log itself is not concerned: proofs
+    /// can be made anew from it.
+    DerivedEdited,
+    /// A published proof is gone.
+    DerivedMissing,
     /// The last write was cut off by a crash. It was never acknowledged: this is no damage, and the next
     /// writer removes it.
     TornTail,
@@ -72,6 +77,8 @@ impl FindingKind {
             Self::OtherLog => "other-log",
             Self::HeadMissing => "head-missing",
             Self::HeadDamaged => "head-damaged",
+            Self::DerivedEdited => "derived-edited",
+            Self::DerivedMissing => "derived-missing",
             Self::TornTail => "torn-tail",
         }
     }
@@ -82,9 +89,15 @@ impl FindingKind {
         !matches!(self, Self::TornTail)
     }
 
-    /// Whether the finding is about the file `head`, and not about records.
-    const fn is_about_head(self) -> bool {
-        matches!(self, Self::HeadMissing | Self::HeadDamaged)
+    /// Whether it is about published proofs only, which can be made anew from the log.
+    #[must_use]
+    pub const fn is_derived(self) -> bool {
+        matches!(self, Self::DerivedEdited | Self::DerivedMissing)
+    }
+
+    /// Whether the finding is about a file beside the segments, and not about records.
+    const fn is_about_file(self) -> bool {
+        matches!(self, Self::HeadMissing | Self::HeadDamaged) || self.is_derived()
     }
 }
 
@@ -163,7 +176,7 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.kind.fmt(f)?;
-        if !self.kind.is_about_head() {
+        if !self.kind.is_about_file() {
             let Self { first, last, .. } = self;
             if first == last {
                 write!(f, ": record {first}")?
@@ -172,6 +185,7 @@ impl fmt::Display for Finding {
             }
         }
         match (&self.file, self.offset) {
+            (Some(file), _) if self.kind.is_derived() => write!(f, ": `{file}`"),
             (Some(file), Some(offset)) => write!(f, " (`{file}`, byte {offset})"),
             _ => Ok(()),
         }

@@ -11,7 +11,7 @@ pub const MAX_FINDINGS: usize = 256;
 /// What a check of a log has found.
 ///
 /// `Display` is for people. It serializes as one object: `log`, `head`, `segments`, `bytes`, `records`,
-/// `entries`, `open_calls`, `proven_to`, `confirmed_to`, `being_written`, `findings` (each with `kind`,
+/// `entries`, `open_calls`, `proven_to`, `confirmed_to`, `published_to`, `being_written`, `findings` (each with `kind`,
 /// `first`, `last`, and where it has them `file` and `offset`), `findings_left_out`.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,6 +25,7 @@ pub struct Report {
     pub(super) open_calls: u64,
     pub(super) proven_to: u64,
     pub(super) confirmed_to: Option<u64>,
+    pub(super) published_to: Option<u64>,
     pub(super) being_written: bool,
     findings: Vec<Finding>,
     findings_left_out: u64,
@@ -44,6 +45,7 @@ impl Report {
             open_calls: 0,
             proven_to: 0,
             confirmed_to: None,
+            published_to: None,
             being_written: false,
             findings: Vec::new(),
             findings_left_out: 0,
@@ -56,6 +58,13 @@ impl Report {
     #[must_use]
     pub const fn is_intact(&self) -> bool {
         !self.is_damaged
+    }
+
+    /// Whether the log itself is intact, whatever may be wrong with the proofs that were published of it.
+    #[must_use]
+    pub fn is_log_intact(&self) -> bool {
+        let is_harmless = |finding: &Finding| finding.kind().is_derived() || !finding.kind().is_damage();
+        self.is_intact() || (self.findings_left_out == 0 && self.findings.iter().all(is_harmless))
     }
 
     /// Which log it is, where that can be told.
@@ -111,6 +120,12 @@ impl Report {
     #[must_use]
     pub const fn confirmed_to(&self) -> Option<u64> {
         self.confirmed_to
+    }
+
+    /// Up to here, the newest signed epoch has the records; none where no proofs are published.
+    #[must_use]
+    pub const fn published_to(&self) -> Option<u64> {
+        self.published_to
     }
 
     /// Whether a writer was at work, whose last write was left out.
@@ -179,6 +194,12 @@ impl fmt::Display for Report {
         writeln!(f, "records 1 to {proven_to} are linked without a gap")?;
         if let Some(sequence) = self.confirmed_to {
             writeln!(f, "records 1 to {sequence} are those of a checkpoint that was given")?;
+        }
+        if let Some(sequence) = self.published_to {
+            writeln!(f, "records 1 to {sequence} are published, with signed tree heads")?;
+        }
+        if self.is_log_intact() && !self.is_intact() {
+            writeln!(f, "the log itself is intact: its proofs can be made anew")?;
         }
         if self.being_written {
             writeln!(f, "a writer is at work; what it has not finished was left out")?;

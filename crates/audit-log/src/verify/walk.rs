@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 
 use super::Mode;
 use super::finding::{Finding, FindingKind};
+use super::published::Published;
 use super::report::Report;
+use super::trees::Trees;
 use crate::checkpoint::{Chain, Checkpoint, LogId};
 use crate::error::{FileError, VerifyError};
 use crate::files::Directory;
 use crate::format::{self, HeaderFlaw, Seed, SegmentHeader};
 use crate::head::{Found, HEAD};
 use crate::scan::{self, SEGMENT_HEADER_END, SegmentReader, Step, Tail};
+use crate::tlog;
 
 /// The state of one pass.
 pub(crate) struct Walk<'a> {
@@ -31,13 +34,27 @@ pub(crate) struct Walk<'a> {
     last_listed: u64,
     // Nothing that comes later belongs to this pass: it was not there when the end was seen.
     is_over: bool,
+    // Here it had the record that something knows of which is not the log's own.
+    matched_to: u64,
+    // The trees of published proofs, as the records make them.
+    trees: Option<Trees>,
     end: End,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Known {
     chain: Chain,
-    from_head: bool,
+    source: Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// The file `head`.
+    Head,
+    /// A published epoch, signed by the key that lies beside it.
+    Epoch,
+    /// Kept elsewhere, or signed by a key that was.
+    Given,
 }
 
 /// Where in the chain the pass is.
@@ -100,22 +117,35 @@ impl<'a> Walk<'a> {
             unreadable_end: None,
             last_listed: 0,
             is_over: false,
+            matched_to: 0,
+            trees: None,
             end: End::default(),
         };
         match head {
-            Found::Head(head) => walk.know(&head.reached, true),
+            Found::Head(head) => walk.know(&head.reached, Source::Head),
             Found::Missing => walk.report.add(Finding::new(FindingKind::HeadMissing, 0, 0)),
             Found::Malformed => {
                 walk.report.add(Finding::new(FindingKind::HeadDamaged, 0, 0).at(HEAD, 0));
             }
         }
-        known.iter().for_each(|checkpoint| walk.know(checkpoint, false));
+        known.iter().for_each(|checkpoint| walk.know(checkpoint, Source::Given));
         walk
     }
 
-    fn know(&mut self, checkpoint: &Checkpoint, from_head: bool) {
+    /// Compares the records with what was published of them.
+    pub(super) fn with_published(mut self, mut published: Published, is_trusted: bool) -> Self {
+        published.findings.drain(..).for_each(|finding| self.report.add(finding));
+        let newest = published.known.last().map(Checkpoint::sequence);
+        let source = if is_trusted { Source::Given } else { Source::Epoch };
+        published.known.drain(..).for_each(|checkpoint| self.know(&checkpoint, source));
+        self.report.published_to = newest;
+        self.trees = Some(Trees::new(published, self.log));
+        self
+    }
+
+    fn know(&mut self, checkpoint: &Checkpoint, source: Source) {
         if checkpoint.log() == self.log {
-            let known = Known { chain: *checkpoint.chain(), from_head };
+            let known = Known { chain: *checkpoint.chain(), source };
             self.known.entry(checkpoint.sequence()).or_default().push(known);
         } else {
             let sequence = checkpoint.sequence();
@@ -166,7 +196,7 @@ impl<'a> Walk<'a> {
             .map(|(sequence, known)| (*sequence, known.clone()))
             .collect();
         for (sequence, known) in known {
-            let from_head = known.iter().any(|known| known.from_head);
+            let from_head = known.iter().any(|known| known.source == Source::Head);
             let kind = if from_head { FindingKind::Truncated } else { FindingKind::RolledBack };
             match &mut self.unreadable_end {
                 // They were in what cannot be read.
@@ -177,6 +207,7 @@ impl<'a> Walk<'a> {
         if let Some(unreadable) = self.unreadable_end.take() {
             self.report.add(unreadable);
         }
+        self.compare_trees(tip);
         self.report.open_calls = scan::to_u64(self.end.open.len());
         let damaged = self.report.findings().iter().filter(|finding| finding.kind().is_damage());
         let first_bad = damaged.map(Finding::first).filter(|first| *first > 0).min();
@@ -186,6 +217,23 @@ impl<'a> Walk<'a> {
             self.end.tip = (tip, chain);
         }
         (self.report, self.end)
+    }
+
+    /// What signed heads say beyond the checkpoints. Where the records are damaged, the trees lead nowhere.
+    fn compare_trees(&mut self, tip: u64) {
+        let Some(trees) = self.trees.take().filter(|_| self.report.is_log_intact()) else { return };
+        let verdict = trees.finish();
+        for slot in verdict.misplaced {
+            let file = format!("{}/{}/{}", tlog::PROOFS, tlog::tenant_folder(slot), tlog::CHECKPOINT);
+            self.report.add(Finding::new(FindingKind::DerivedEdited, 0, 0).at(file, 0));
+        }
+        if let Some(mismatch) = verdict.forked {
+            let first = self.matched_to.saturating_add(1).min(mismatch.at);
+            self.report.add(Finding::new(FindingKind::Forked, first, mismatch.at));
+        } else if verdict.is_short {
+            let next = tip.saturating_add(1);
+            self.report.add(Finding::new(FindingKind::RolledBack, next, next));
+        }
     }
 
     fn segment(&mut self, mut segment: SegmentReader, is_first: bool) -> Result<(), VerifyError> {

@@ -14,3 +14,4 @@ mod publishing;
 mod reading;
 mod reference;
 mod trees;
+mod verifying;

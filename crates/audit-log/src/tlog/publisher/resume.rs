@@ -109,7 +109,7 @@ impl Publisher {
             let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(forged)?;
             for line in text.lines() {
                 let HeadLine { size, root, tenant } = HeadLine::decode(line).ok_or_else(forged)?;
-                let tenant = Tenant { scope: tenant, size, root, signed: [size, 0] };
+                let tenant = Tenant { scope: tenant, size, root, signed: [0, size] };
                 heads.set(tenants.len(), Hash::of_leaf(self.head(&tenant).to_string().as_bytes()));
                 tenants.push(tenant);
             }

@@ -1,6 +1,6 @@
 //! The records of a batch: their place in the chain, and what they say.
 
-use super::{Known, OpenCall, Position, Walk};
+use super::{Known, OpenCall, Position, Source, Walk};
 use crate::checkpoint::{Chain, link};
 use crate::event::{Kind, Record};
 use crate::format::{BatchHeader, RawRecord};
@@ -70,11 +70,14 @@ impl Walk<'_> {
         let (Some(known), Some(chain)) = (self.known.get(&sequence), stored) else { return };
         let fits = |known: &&Known| known.chain == chain || computed == Some(known.chain);
         let is_same = known.iter().all(|known| fits(&known));
-        let is_confirmed = known.iter().filter(fits).any(|known| !known.from_head);
+        let is_confirmed = known.iter().filter(fits).any(|known| known.source == Source::Given);
         if is_same {
+            if known.iter().any(|known| known.source != Source::Head) {
+                self.matched_to = sequence;
+            }
             self.report.confirmed_to = if is_confirmed { Some(sequence) } else { self.report.confirmed_to };
         } else if computed.is_none() {
-            let first = self.report.confirmed_to.map_or(1, |confirmed| confirmed.saturating_add(1));
+            let first = self.matched_to.saturating_add(1);
             self.report.add(Finding::new(FindingKind::Forked, first.min(sequence), sequence));
         }
     }
@@ -85,7 +88,9 @@ impl Walk<'_> {
         if Kind::guess(raw.entry) == Some(Kind::Epoch)
             && let Some(epoch) = Epoch::decode(raw.entry)
         {
-            if epoch.through >= sequence {
+            let trees = self.trees.as_mut();
+            let is_true = trees.is_none_or(|trees| trees.epoch(sequence, raw.chain, raw.entry, &epoch));
+            if epoch.through >= sequence || !is_true {
                 self.report.add(Finding::new(FindingKind::Inconsistent, sequence, sequence).at(name, offset));
             }
             return;
@@ -94,6 +99,9 @@ impl Walk<'_> {
             self.report.add(Finding::new(FindingKind::Malformed, sequence, sequence).at(name, offset));
             return;
         };
+        if let Some(trees) = &mut self.trees {
+            trees.record(sequence, raw.chain, raw.entry, record.intent.tenant());
+        }
         let intent = link(&[0; 32], 0, record.intent_json.as_bytes());
         let is_consistent = match (record.kind, record.begun) {
             (Kind::Intent, _) => {
