@@ -106,6 +106,11 @@ pub fn run(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Answer
         (Some("iam"), Some("who-can")) => iam::who_can(parser, streams),
         (Some("iam"), Some("what-can")) => iam::what_can(parser, streams),
         (Some("iam"), Some("import")) => iam_import::import(parser, streams),
+        (Some("ssh"), Some("authorized-keys")) => ssh::bundle::authorized_keys(parser, streams),
+        (Some("ssh"), Some("bundle-install")) => ssh::bundle::install(parser, streams),
+        (Some("ssh"), Some("bundle-show")) => ssh::bundle::show(parser, streams),
+        (Some("ssh"), Some("bundle-sign")) => ssh::bundle::sign(parser, streams),
+        (Some("ssh"), Some("signing-key")) => ssh::bundle::signing_key(parser, streams),
         (Some("ssh"), Some("check")) => ssh::check(parser, streams),
         (Some("token"), Some("inspect")) => token::inspect(parser, streams),
         (Some("token"), Some("issue")) => token_state::issue(parser, streams),
@@ -185,13 +190,23 @@ const USAGE: &str = "usage: palisade NOUN VERB …
   iam import --from aws|kubernetes|casbin FILE|-… [--scope S] [--arn-prefix P] [--report]
                                           that system's policies as a directory; or what became of each statement
                                           (iam verbs take --now MILLISECONDS; else it is now)
+  ssh authorized-keys PLACE [--max-age SECS] [--when-stale refuse|keep] %u %f [%t %k]
+                                          sshd's AuthorizedKeysCommand: the line of this key, if it may log in
+  ssh bundle-install PLACE FILE|-         puts a newer bundle in place of the one that is there
+  ssh bundle-show PLACE                   what a bundle has, every byte verified
+  ssh bundle-sign --key FILE --machine SCOPE --revision N --out FILE FILE|-
+                                          signs keys: JSON objects with account, line, comment, expires_at
   ssh check FILE|-                        would each line be admitted as a public key?
+  ssh signing-key FILE                    makes a key for signing bundles, prints its public half
   token inspect FILE|-                    is each line a well-formed token? says its id, never its secret
   token issue --data-dir DIR --name TEXT --owner SUBJECT (--permission P… [--scope S] | --inherit)
               [--project NAME] [--expires-at TIME] [--network CIDR…] [--max-uses N]
                                           issues a token of a stopped server and prints it, once
   token revoke --data-dir DIR (ID | --owner SUBJECT | --project NAME | --all | --leaked FILE|-)
               [--issued-before TIME]      ends tokens of a stopped server
+
+PLACE is --bundle FILE --signers FILE --machine SCOPE [--owner UID]: the bundle, whose are believed, which machine
+it is for, who else than root the files may belong to.
 
 Every verb takes --json: one object per line. `-` is standard input.
 Exit status: 0 yes; 1 no, refused or damaged; 2 wrong usage.";

@@ -14,7 +14,7 @@
 
 mod block_list;
 mod ecdsa;
-mod ed25519;
+pub(crate) mod ed25519;
 mod primes;
 pub mod rsa;
 mod shared;
@@ -22,6 +22,7 @@ mod shared;
 use std::sync::Arc;
 
 pub use self::block_list::BlockList;
+pub(crate) use self::block_list::material_digest;
 pub use self::shared::shared_factor;
 use crate::error::{PolicyError, Refusal};
 use crate::key::{KeyType, MAX_RSA_BITS, Material, PublicKey};

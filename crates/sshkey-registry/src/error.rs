@@ -3,8 +3,13 @@
 //! [`KeyError`], [`Refusal`] and [`NameError`] are written for the customer who uploaded the key: their messages
 //! may be shown as they are. None of them carries a part of what was uploaded.
 
-use state_store::BatchError;
+mod delivery;
+mod registry;
+
 use thiserror::Error;
+
+pub use self::delivery::{BundleError, FileError, LineError, OptionsError, TrustError, UserDataError};
+pub use self::registry::{AddError, PortError, RemoveError, RevokeError, RotateError, VmError};
 
 use crate::key::KeyType;
 
@@ -270,46 +275,4 @@ pub enum BlockListError {
     /// The records are not in ascending order, so that a search would miss some.
     #[error("the block list is not in order")]
     Order,
-}
-
-/// Why a key was not added.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum AddError {
-    /// Another key of the project has the name (upper and lower case are the same). The customer may be told.
-    #[error("another key of this project has this name: choose another name")]
-    NameTaken,
-    /// A key belongs to a project; the root scope is none.
-    #[error("a key is added to a project, not to the root scope")]
-    RootScope,
-    /// What is stored about this key or name cannot be read. Refuse, and let an operator look.
-    #[error("what the registry holds for this key or name cannot be read")]
-    Damaged,
-    /// No id could be made.
-    #[error(transparent)]
-    Random(#[from] core_types::RandomError),
-    /// The records do not fit the store: the project's scope is too long for a key.
-    #[error(transparent)]
-    Batch(#[from] BatchError),
-    /// The records do not fit the store.
-    #[error(transparent)]
-    Record(#[from] state_store::RecordError),
-}
-
-/// Why a key was not removed.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum RemoveError {
-    /// The project has no such key; it may never have had it. The customer may be told.
-    #[error("this project has no such key")]
-    NotFound,
-    /// What is stored about this key cannot be read. Refuse, and let an operator look.
-    #[error("what the registry holds for this key cannot be read")]
-    Damaged,
-    /// The records do not fit the store.
-    #[error(transparent)]
-    Batch(#[from] BatchError),
-    /// The records do not fit the store.
-    #[error(transparent)]
-    Record(#[from] state_store::RecordError),
 }

@@ -84,6 +84,53 @@ impl From<crate::registry::SshKeyId> for LineComment {
     }
 }
 
+/// The name of an account on a machine: a letter or `_`, then up to 31 of `[a-z0-9_-]`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountName {
+    text: Box<str>,
+}
+
+impl AccountName {
+    /// The most characters it may have, as `useradd` has it.
+    pub const MAX_CHARS: usize = 32;
+
+    /// The name that `text` is.
+    ///
+    /// # Errors
+    /// [`NameError`] when it is none.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        for (position, character) in text.chars().enumerate() {
+            if position >= Self::MAX_CHARS {
+                return Err(NameError::TooLong { limit: Self::MAX_CHARS });
+            }
+            let allowed = match character {
+                'a'..='z' | '_' => true,
+                '0'..='9' | '-' => position != 0,
+                _ => false,
+            };
+            if !allowed {
+                return Err(NameError::Character { at: position.saturating_add(1) });
+            }
+        }
+        Ok(Self { text: text.into() })
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// What the customer wrote after the key: a label to show, never part of a line that a machine reads.
 ///
 /// Printable characters only: no control characters, line or paragraph separators, characters that change the
@@ -140,7 +187,7 @@ fn validate_label(text: &str, limit: usize) -> Result<(), NameError> {
 }
 
 /// Whether a character is one that a person sees as what it is.
-fn is_shown(character: char) -> bool {
+pub(crate) fn is_shown(character: char) -> bool {
     if character.is_control() {
         return false;
     }

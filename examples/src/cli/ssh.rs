@@ -1,4 +1,6 @@
-//! `palisade ssh check`: would each line be admitted?
+//! `palisade ssh check`: would each line be admitted? And the verbs for key bundles.
+
+pub(super) mod bundle;
 
 use serde_json::json;
 use sshkey_registry::key::MAX_LINE_BYTES;

@@ -50,6 +50,18 @@ endpoints! {
     LIST_SSH_KEYS = GET "/api/v1/ssh-keys" "ssh-keys:read" Project;
     GET_SSH_KEY = GET "/api/v1/ssh-keys/{id}" "ssh-keys:read" Project;
     REMOVE_SSH_KEY = DELETE "/api/v1/ssh-keys/{id}" "ssh-keys:write" Project;
+    ROTATE_SSH_KEY = POST "/api/v1/ssh-keys/{id}/rotate" "ssh-keys:write" Project;
+    SSH_KEY_USAGE = GET "/api/v1/ssh-key-usage" "ssh-keys:read" Root;
+    REVOKE_SSH_KEY = POST "/api/v1/compromised-ssh-keys" "ssh-keys:write" Root;
+
+    CREATE_VM = POST "/api/v1/vms" "vms:write" Project;
+    LIST_VMS = GET "/api/v1/vms" "vms:read" Project;
+    GET_VM = GET "/api/v1/vms/{name}" "vms:read" Project;
+    REMOVE_VM = DELETE "/api/v1/vms/{name}" "vms:write" Project;
+    ATTACH_SSH_KEY = POST "/api/v1/vms/{name}/ssh-keys" "vms:write" Project;
+    DETACH_SSH_KEY = DELETE "/api/v1/vms/{name}/ssh-keys/{id}/{account}" "vms:write" Project;
+    GET_USER_DATA = GET "/api/v1/vms/{name}/user-data" "vms:read" Project;
+    GET_KEY_BUNDLE = GET "/api/v1/vms/{name}/key-bundle" "vms:read" Project;
 
     ISSUE_TOKEN = POST "/api/v1/api-tokens" "api-tokens:write" Project;
     LIST_TOKENS = GET "/api/v1/api-tokens" "api-tokens:read" Project;

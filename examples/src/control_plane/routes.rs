@@ -7,6 +7,7 @@ mod iam;
 mod projects;
 mod sessions;
 mod ssh_keys;
+mod vms;
 
 use std::sync::Arc;
 
@@ -32,6 +33,17 @@ pub(crate) fn router<S: StateStore>(plane: Arc<ControlPlane<S>>) -> Router {
         .add(&endpoint::LIST_SSH_KEYS, ssh_keys::list::<S>)
         .add(&endpoint::GET_SSH_KEY, ssh_keys::get::<S>)
         .add(&endpoint::REMOVE_SSH_KEY, ssh_keys::remove::<S>)
+        .add(&endpoint::ROTATE_SSH_KEY, ssh_keys::rotate::<S>)
+        .add(&endpoint::SSH_KEY_USAGE, ssh_keys::usage::<S>)
+        .add(&endpoint::REVOKE_SSH_KEY, ssh_keys::revoke_everywhere::<S>)
+        .add(&endpoint::CREATE_VM, vms::create::<S>)
+        .add(&endpoint::LIST_VMS, vms::list::<S>)
+        .add(&endpoint::GET_VM, vms::get::<S>)
+        .add(&endpoint::REMOVE_VM, vms::remove::<S>)
+        .add(&endpoint::ATTACH_SSH_KEY, vms::attach::<S>)
+        .add(&endpoint::DETACH_SSH_KEY, vms::detach::<S>)
+        .add(&endpoint::GET_USER_DATA, vms::user_data::<S>)
+        .add(&endpoint::GET_KEY_BUNDLE, vms::bundle::<S>)
         .add(&endpoint::ISSUE_TOKEN, api_tokens::issue::<S>)
         .add(&endpoint::LIST_TOKENS, api_tokens::list::<S>)
         .add(&endpoint::REVOKE_TOKEN, api_tokens::revoke::<S>)

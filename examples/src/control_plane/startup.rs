@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use core_types::{Clock as _, Restriction, SecretBytes, Subject, SystemClock, SystemRandom};
 use iam_policy::Directory;
+use sshkey_registry::bundle::BundleKey;
 use sshkey_registry::{AdmissionPolicy, RegistryView};
 use state_store::replica::{Driver, Replica};
 use state_store::{Commit, Prefix, StateStore, View};
@@ -127,6 +128,7 @@ pub(crate) async fn open(data_dir: &Path) -> Result<Arc<ControlPlane<RedbStore>>
     let clock = SystemClock::new();
     let random = SystemRandom::new();
     let pepper = pepper(&data_dir.join("pepper"), state_file.exists(), &random)?;
+    let bundle_key = bundle_key(&data_dir.join("ssh-bundle-key"), &random)?;
     let audit_folder = data_dir.join("audit");
     // The log is made after the store: where there is a log, a store that is missing was lost, and one that
     // is behind what the log has seen was put back.
@@ -163,6 +165,7 @@ pub(crate) async fn open(data_dir: &Path) -> Result<Arc<ControlPlane<RedbStore>>
         random,
         vault,
         admission,
+        bundle_key,
         admissions: Semaphore::new(1),
         journal,
         replicas: Replicas { projects, keys, iam },
@@ -310,6 +313,28 @@ fn pepper(file: &Path, store_exists: bool, random: &SystemRandom) -> Result<Pepp
             let pepper = Pepper::generate(version, random).map_err(StartError::part("pepper"))?;
             write_durably(file, pepper.expose_secret()).map_err(StartError::io(&*what))?;
             Ok(pepper)
+        }
+        Err(error) => Err(StartError::Io { what, error }),
+    }
+}
+
+/// The key that signs the bundles of machines, made when there is none: machines are told its public half anew then.
+fn bundle_key(file: &Path, random: &SystemRandom) -> Result<BundleKey, StartError> {
+    let what = file.display().to_string();
+    match File::open(file) {
+        Ok(mut open) => {
+            let mode = open.metadata().map_err(StartError::io(&*what))?.permissions().mode();
+            if mode & 0o077 != 0 {
+                let message = format!("{what} is open to others (mode {:o}): make it 0600", mode & 0o777);
+                return Err(StartError::Part { what: "bundle key", message });
+            }
+            let seed = SecretBytes::filled_by(|bytes: &mut [u8; 32]| open.read_exact(bytes));
+            Ok(BundleKey::from_seed(seed.map_err(StartError::io(&*what))?))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let key = BundleKey::generate(random).map_err(StartError::part("bundle key"))?;
+            write_durably(file, key.seed().expose_secret()).map_err(StartError::io(&*what))?;
+            Ok(key)
         }
         Err(error) => Err(StartError::Io { what, error }),
     }

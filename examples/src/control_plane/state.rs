@@ -7,6 +7,7 @@ use std::time::Duration;
 use audit_log::Checkpoint;
 use core_types::{Clock as _, SystemClock, SystemRandom};
 use iam_policy::Directory;
+use sshkey_registry::bundle::BundleKey;
 use sshkey_registry::{AdmissionPolicy, RegistryView};
 use state_store::replica::{Current, Driver, Replica};
 use state_store::{Batch, Commit, CommitError, Revision, StateStore, View};
@@ -27,6 +28,8 @@ pub(crate) struct ControlPlane<S> {
     pub(crate) random: SystemRandom,
     pub(crate) vault: Vault,
     pub(crate) admission: AdmissionPolicy,
+    /// Signs the keys of machines.
+    pub(crate) bundle_key: BundleKey,
     /// How many keys are being decided on at once.
     pub(crate) admissions: Semaphore,
     pub(crate) journal: Journal,

@@ -6,7 +6,7 @@ use crate::error::Refusal;
 ///
 /// For a point of small order `A`, the equation that a verifier checks (RFC 8032 5.1.7), `[8][S]B = [8]R + [8][k]A`,
 /// no longer depends on the message, or does so in one of eight ways.
-pub(super) fn check(bytes: &[u8]) -> Result<(), Refusal> {
+pub(crate) fn check(bytes: &[u8]) -> Result<(), Refusal> {
     let compressed = CompressedEdwardsY::from_slice(bytes).map_err(|_| Refusal::Ed25519NotOnCurve)?;
     let point = compressed.decompress().ok_or(Refusal::Ed25519NotOnCurve)?;
     // The library reads y modulo p, and x = 0 under either sign; it writes one spelling.

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use core_types::{Scope, SecureRandom, Subject, UnixTime};
 use state_store::{Batch, Expect, record};
 
+use super::guard::{Guarded, LastKey, guard};
 use super::record::{IndexRecord, KeyRecord};
 use super::view::{Indexed, RegistryView};
 use super::{Removal, SshKey, SshKeyId, layout};
@@ -38,6 +39,8 @@ pub struct NewKey {
     pub comment: Option<Comment>,
     /// Who adds it.
     pub added_by: Subject,
+    /// The first instant at which it is no longer valid.
+    pub expires_at: Option<UnixTime>,
 }
 
 /// What came of adding a key.
@@ -63,7 +66,8 @@ impl Added {
 /// Adds a key to a project.
 ///
 /// A key that the project has already is found again, with the id it has; that batch writes nothing and expects the
-/// key still to be there. A key that was removed is added anew, with a new id.
+/// key still to be there. A key that was removed is added anew, with a new id; one that an operator has revoked
+/// everywhere is refused.
 ///
 /// # Errors
 /// [`AddError`]; [`AddError::NameTaken`] is the customer's, the others are the operator's.
@@ -73,13 +77,19 @@ pub fn plan_add(
     now: UnixTime,
     rng: &dyn SecureRandom,
 ) -> Result<Planned<Added>, AddError> {
-    let NewKey { project, name, key, comment, added_by } = new;
-    if project.is_root() {
+    if new.project.is_root() {
         return Err(AddError::RootScope);
     }
-    let by_fingerprint = layout::fingerprint(&project, &key.key().fingerprint()).map_err(limit)?;
+    if new.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        return Err(AddError::ExpiresInPast);
+    }
+    if view.is_revoked(new.key.key()) {
+        return Err(AddError::Compromised);
+    }
+    let NewKey { project, name, key, .. } = &new;
+    let by_fingerprint = layout::fingerprint(project, &key.key().fingerprint()).map_err(limit)?;
     let mut batch = Batch::new();
-    match view.indexed(&project, &by_fingerprint) {
+    match view.indexed(project, &by_fingerprint) {
         Indexed::Free => {}
         Indexed::Taken { entry, revision } => {
             batch.require(by_fingerprint, Expect::Revision(revision))?;
@@ -87,33 +97,34 @@ pub fn plan_add(
         }
         Indexed::Damaged => return Err(AddError::Damaged),
     }
-    let by_name = layout::name(&project, &name).map_err(limit)?;
-    match view.indexed(&project, &by_name) {
+    let by_name = layout::name(project, name).map_err(limit)?;
+    match view.indexed(project, &by_name) {
         Indexed::Free => {}
         Indexed::Taken { .. } => return Err(AddError::NameTaken),
         Indexed::Damaged => return Err(AddError::Damaged),
     }
     let id = SshKeyId::generate(now, rng)?;
     let index = record::encode(&IndexRecord { id })?;
-    let at = layout::key(&project, id).map_err(limit)?;
-    let key =
-        SshKey { id, project, name, key: key.into_key(), comment, added_by, added_at: now, removed: None };
+    let at = layout::key(project, id).map_err(limit)?;
+    let key = SshKey::live(id, new, now);
     batch.create(at, record::encode(&KeyRecord::of(&key))?)?;
     batch.create(by_fingerprint, index.clone())?;
     batch.create(by_name, index)?;
     Ok(Planned { value: Added::New(Arc::new(key)), batch })
 }
 
-/// Removes a key from its project: its record becomes a tombstone, its fingerprint and its name become free.
+/// Removes a key from its project: its record becomes a tombstone, its fingerprint and its name become free, and no
+/// machine lets it in any more.
 ///
 /// # Errors
-/// [`RemoveError`]; [`RemoveError::NotFound`] is the customer's, also for a key that has been removed before, the
-/// others are the operator's.
+/// [`RemoveError`]; [`RemoveError::NotFound`], also for a key that has been removed before, and
+/// [`RemoveError::LastKey`] are the customer's, the others are the operator's.
 pub fn plan_remove(
     view: &RegistryView,
     project: &Scope,
     id: SshKeyId,
     removed_by: Subject,
+    last: LastKey,
     now: UnixTime,
 ) -> Result<Planned<Arc<SshKey>>, RemoveError> {
     let at = layout::key(project, id).map_err(|_| RemoveError::NotFound)?;
@@ -125,7 +136,12 @@ pub fn plan_remove(
     let key = SshKey { removed: Some(Removal { by: removed_by, at: now }), ..SshKey::clone(&entry.key) };
     let mut batch = Batch::new();
     batch.replace(at, entry.revision, record::encode(&KeyRecord::of(&key))?)?;
-    let indexes = [layout::fingerprint(project, &key.key.fingerprint()), layout::name(project, &key.name)];
+    if last == LastKey::Guard {
+        for vm in view.vms_with(project, id) {
+            guard(view, &mut batch, vm, |attachment| attachment.key == id, now)?;
+        }
+    }
+    let indexes = [layout::fingerprint(project, &key.fingerprint), layout::name(project, &key.name)];
     for index in indexes {
         let index = index.map_err(state_store::BatchError::from)?;
         // Whatever an index says, nothing stands in the way of a removal.
@@ -140,4 +156,13 @@ pub fn plan_remove(
 
 fn limit(error: state_store::LimitError) -> AddError {
     AddError::Batch(error.into())
+}
+
+impl From<Guarded> for RemoveError {
+    fn from(guarded: Guarded) -> Self {
+        match guarded {
+            Guarded::LastKey { vm } => Self::LastKey { vm },
+            Guarded::Batch(error) => Self::Batch(error),
+        }
+    }
 }

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 use state_store::{Record, RecordError};
 
 use super::{Removal, SshKey, SshKeyId};
+use crate::admission::material_digest;
 use crate::key::PublicKey;
 use crate::name::{Comment, KeyName};
 
@@ -19,6 +20,8 @@ pub(super) struct KeyRecord {
     comment: Option<String>,
     added_by: Subject,
     added_at: UnixTime,
+    #[serde(deserialize_with = "present")]
+    expires_at: Option<UnixTime>,
     /// Never left out: a record must say that its key is live.
     #[serde(deserialize_with = "present")]
     removed: Option<RemovalRecord>,
@@ -58,20 +61,25 @@ impl KeyRecord {
             comment: key.comment.as_ref().map(|comment| comment.as_str().into()),
             added_by: key.added_by,
             added_at: key.added_at,
+            expires_at: key.expires_at,
             removed: key.removed.map(|Removal { by, at }| RemovalRecord { by, at }),
         }
     }
 
     pub(super) fn into_key(self) -> Result<SshKey, RecordError> {
         let comment = self.comment.as_deref().map(Comment::parse).transpose();
+        let key = PublicKey::parse(&self.public_key).map_err(|_| inconsistent("its key is none"))?;
         Ok(SshKey {
             id: self.id,
             project: self.project,
             name: KeyName::parse(&self.name).map_err(|_| inconsistent("its name is none"))?,
-            key: PublicKey::parse(&self.public_key).map_err(|_| inconsistent("its key is none"))?,
+            fingerprint: key.fingerprint(),
+            material: material_digest(&key),
+            key,
             comment: comment.map_err(|_| inconsistent("its comment is none"))?,
             added_by: self.added_by,
             added_at: self.added_at,
+            expires_at: self.expires_at,
             removed: self.removed.map(|RemovalRecord { by, at }| Removal { by, at }),
         })
     }
@@ -82,7 +90,7 @@ pub(super) const fn inconsistent(what: &'static str) -> RecordError {
 }
 
 /// serde reads a missing `Option` as `None`, unless it is told how to read it.
-fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(super) fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: Deserialize<'de>,
     D: serde::Deserializer<'de>,

@@ -1,19 +1,14 @@
-//! The registry of keys, on a store.
-
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
+//! Keys of a project: adding, finding, removing.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use core_types::testing::{TestClock, TestRandom};
-use core_types::{Scope, Subject, UnixTime, UserId};
-use pollster::block_on;
-use sshkey_registry::registry::{Added, NewKey, PREFIX, Planned, plan_add, plan_remove};
-use sshkey_registry::{
-    AddError, AdmissionPolicy, KeyLine, KeyName, RegistryView, RemoveError, SshKey, SshKeyId,
-};
-use state_store::replica::Driver;
-use state_store::{Batch, Commit, Key, MemoryStore, Prefix, Replica, StateStore, Value, View, Write};
+use core_types::testing::TestRandom;
+use core_types::{Scope, UnixTime};
+use sshkey_registry::registry::{Added, LastKey, NewKey, PREFIX, plan_add, plan_remove};
+use sshkey_registry::{AddError, RegistryView, RemoveError};
+use state_store::{Commit, Key, Value, View};
+
+use crate::world::{DATA, NOW, WEB, World, ada, name, new_key, scope};
 
 #[test]
 fn a_key_is_found_by_its_id_its_fingerprint_and_its_name() {
@@ -72,7 +67,7 @@ fn no_project_sees_anything_of_another_one() {
         assert_eq!(view.find(&other, &fingerprint), None, "{other}");
         assert_eq!(view.find_by_name(&other, key.name()), None, "{other}");
         assert_eq!(view.list(&other).count(), 0, "{other}");
-        let removed = plan_remove(view, &other, key.id(), ada(), NOW);
+        let removed = plan_remove(view, &other, key.id(), ada(), LastKey::Guard, NOW);
         assert_eq!(removed.err(), Some(RemoveError::NotFound), "{other}");
     }
     // What another project is told about the key does not depend on whether we have it.
@@ -94,7 +89,7 @@ fn a_removed_key_is_gone_at_once_and_leaves_a_tombstone() {
     let key = world.add(WEB, "laptop", 0);
     let other = world.add(WEB, "desk", 1);
     let later = UnixTime::from_secs(2_000);
-    let planned = plan_remove(world.view(), &scope(WEB), key.id(), ada(), later).unwrap();
+    let planned = plan_remove(world.view(), &scope(WEB), key.id(), ada(), LastKey::Guard, later).unwrap();
     assert_eq!(planned.value.removed().map(|removal| (removal.by, removal.at)), Some((ada(), later)));
     assert!(matches!(world.commit(planned.batch), Commit::Committed(_)));
     let (view, project) = (world.view(), scope(WEB));
@@ -103,7 +98,7 @@ fn a_removed_key_is_gone_at_once_and_leaves_a_tombstone() {
     assert_eq!(view.find_by_name(&project, key.name()), None);
     assert_eq!(view.list(&project).collect::<Vec<_>>(), [&other]);
     assert!(view.get_with_removed(&project, key.id()).unwrap().removed().is_some());
-    let again = plan_remove(view, &project, key.id(), ada(), later);
+    let again = plan_remove(view, &project, key.id(), ada(), LastKey::Guard, later);
     assert_eq!(again.err(), Some(RemoveError::NotFound));
 }
 
@@ -137,8 +132,8 @@ fn of_a_removal_and_an_upload_that_collide_the_second_conflicts() {
     let mut world = World::new();
     let key = world.add(WEB, "laptop", 0);
     let found = world.plan(WEB, "laptop", 0).unwrap();
-    let [first, second] =
-        [(), ()].map(|()| plan_remove(world.view(), &scope(WEB), key.id(), ada(), NOW).unwrap());
+    let [first, second] = [(), ()]
+        .map(|()| plan_remove(world.view(), &scope(WEB), key.id(), ada(), LastKey::Guard, NOW).unwrap());
     assert!(matches!(world.commit(first.batch), Commit::Committed(_)));
     assert!(matches!(world.commit(second.batch), Commit::Conflict(_)), "it is removed once");
     assert!(matches!(world.commit(found.batch), Commit::Conflict(_)), "it is not there any more");
@@ -182,7 +177,7 @@ fn a_record_that_cannot_be_read_is_no_live_key_and_its_fingerprint_stays_refused
     assert_eq!(view.find(&project, &key.key().fingerprint()), None);
     assert_eq!(world.plan(WEB, "other", 0).err(), Some(AddError::Damaged));
     assert_eq!(world.plan(WEB, "laptop", 1).err(), Some(AddError::Damaged));
-    let removed = plan_remove(world.view(), &project, key.id(), ada(), NOW);
+    let removed = plan_remove(world.view(), &project, key.id(), ada(), LastKey::Guard, NOW);
     assert_eq!(removed.err(), Some(RemoveError::Damaged));
 }
 
@@ -207,6 +202,7 @@ fn records_that_contradict_themselves_are_kept_apart() {
     for (path, text) in [
         (&elsewhere, good.clone()),
         (&path, good.replace(r#","removed":null"#, "")),
+        (&path, good.replace(r#""expires_at":null,"#, "")),
         (&path, good.replace("ssh-ed25519", "ssh-rsa")),
         (&path, good.replace("laptop", "lap top")),
         (&path, good.replace("ed25519@example.test", "ed25519\\u2028")),
@@ -222,89 +218,3 @@ fn records_that_contradict_themselves_are_kept_apart() {
     assert!(view.put(&at, &value, state_store::Revision::new(9)).is_ok());
     assert_eq!(view.get(&scope(WEB), key.id()), Some(&key), "what was stored comes back as it was");
 }
-
-/// A store, and a replica that has seen all of it.
-struct World {
-    store: MemoryStore,
-    replica: Replica<RegistryView>,
-    driver: Driver<MemoryStore, RegistryView>,
-    view: RegistryView,
-    random: TestRandom,
-}
-
-impl World {
-    fn new() -> Self {
-        let store = MemoryStore::new();
-        let (prefix, clock) = (Prefix::new(PREFIX).unwrap(), TestClock::at(NOW));
-        let open = Replica::open(store.clone(), prefix, RegistryView::new(), Duration::from_secs(1), &clock);
-        let (replica, driver) = block_on(open).unwrap();
-        Self { store, replica, driver, view: RegistryView::new(), random: TestRandom::seeded(1) }
-    }
-
-    fn view(&self) -> &RegistryView {
-        &self.view
-    }
-
-    fn plan(&self, project: &str, name: &str, which: usize) -> Result<Planned<Added>, AddError> {
-        plan_add(self.view(), new_key(project, name, which), NOW, &self.random)
-    }
-
-    fn commit(&mut self, batch: Batch) -> Commit {
-        let writes = !batch.is_read_only();
-        let commit = block_on(self.store.commit(batch)).unwrap();
-        if let (Commit::Committed(revision), true) = (&commit, writes) {
-            while self.replica.snapshot().revision() < *revision {
-                block_on(self.driver.step()).unwrap();
-            }
-        }
-        self.view = self.replica.snapshot().view().clone();
-        commit
-    }
-
-    fn add(&mut self, project: &str, name: &str, which: usize) -> Arc<SshKey> {
-        let Planned { value, batch, .. } = self.plan(project, name, which).unwrap();
-        let Added::New(key) = value else { panic!("{name} is there already") };
-        assert!(matches!(self.commit(batch), Commit::Committed(_)));
-        key
-    }
-
-    fn remove(&mut self, project: &str, id: SshKeyId) {
-        let planned = plan_remove(self.view(), &scope(project), id, ada(), NOW).unwrap();
-        assert!(matches!(self.commit(planned.batch), Commit::Committed(_)));
-    }
-
-    fn overwrite(&mut self, key: &str, text: &str) {
-        let mut batch = Batch::new();
-        batch.write(Key::new(key).unwrap(), Write::Put(Value::new(text).unwrap())).unwrap();
-        assert!(matches!(self.commit(batch), Commit::Committed(_)));
-    }
-
-    fn stored(&self, key: &str) -> String {
-        let entry = block_on(self.store.get(&Key::new(key).unwrap())).unwrap().unwrap();
-        String::from_utf8(entry.value.as_bytes().to_vec()).unwrap()
-    }
-}
-
-fn new_key(project: &str, text: &str, which: usize) -> NewKey {
-    let file = include_str!("vectors/ssh-keygen.txt");
-    let row = file.lines().filter(|row| !row.starts_with('#')).nth(which).unwrap();
-    let (key, comment) = KeyLine::parse(row.rsplit('\t').next().unwrap()).unwrap().into_parts();
-    let key = AdmissionPolicy::new().admit(key).unwrap();
-    NewKey { project: scope(project), name: name(text), key, comment, added_by: ada() }
-}
-
-fn scope(text: &str) -> Scope {
-    text.parse().unwrap()
-}
-
-fn name(text: &str) -> KeyName {
-    KeyName::parse(text).unwrap()
-}
-
-fn ada() -> Subject {
-    Subject::User(UserId::from_bytes([7; 16]))
-}
-
-const WEB: &str = "org/acme/project/web";
-const DATA: &str = "org/acme/project/data";
-const NOW: UnixTime = UnixTime::from_secs(1_000);
