@@ -174,7 +174,7 @@ impl<'a> Authorizer<'a> {
             role: record.role,
             via: held.source.group_id(),
             statement: clause.reference(),
-            depth: record.scope.depth(),
+            depth: held.bound.depth,
             revision: self.revision,
         })
     }

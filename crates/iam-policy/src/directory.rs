@@ -4,6 +4,7 @@ mod apply;
 mod clause;
 mod index;
 mod live;
+mod reach;
 mod signature;
 mod slab;
 mod table;
@@ -20,6 +21,7 @@ pub(crate) use self::index::{
     Bound, Carried, GroupNode, Kept, PolicyNode, RoleNode, RoleNumber, Slot, SubjectNode,
 };
 pub(crate) use self::live::{Held, Lifeless, Live, Source, reaches, share_tenant};
+use self::reach::Tenants;
 pub(crate) use self::signature::PermissionSignature;
 use self::slab::Slab;
 use self::table::Table;
@@ -43,6 +45,7 @@ pub struct Directory {
     pub(crate) policies: Slab<PolicyId, PolicyNode>,
     pub(crate) bindings: HashTrieMapSync<BindingId, Arc<[Arc<Bound>]>>,
     built_in: Arc<[(BuiltInRole, PatternSet, Signatures)]>,
+    tenants: Tenants,
     // Keys of families that this version does not know.
     unknown: HashTrieSetSync<Key>,
     pub(crate) started: bool,
@@ -60,6 +63,7 @@ impl Directory {
             policies: Slab::new(),
             bindings: HashTrieMapSync::new_sync(),
             built_in: BuiltInRole::ALL.iter().map(|role| built_in(*role)).collect(),
+            tenants: Tenants::new(),
             unknown: HashTrieSetSync::new_sync(),
             started: false,
             forbidding: None,

@@ -6,6 +6,7 @@ use core_types::Subject;
 use state_store::{Key, Record, RecordError, Revision, Value, View, record};
 
 use super::index::{Bound, Carried, Kept, Membership, RoleNumber, Signatures, Slot};
+use super::reach::Reach;
 use super::{Directory, RoleNode, SubjectNode};
 use crate::holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};
 use crate::key::{NoPlace, Place, Stamped};
@@ -57,7 +58,7 @@ impl View for Directory {
 
     fn delete(&mut self, key: &Key) {
         match Place::of(key) {
-            Ok(Place::Subject(id)) => self.edit_subject(id, |node| node.set_record(Slot::Absent)),
+            Ok(Place::Subject(id)) => self.set_subject_slot(id, Slot::Absent),
             Ok(Place::Boundary(id)) => self.edit_subject(id, |node| node.boundary = Slot::Absent),
             Ok(Place::Group(id)) => self.set_group(id, Slot::Absent),
             Ok(Place::Role(id)) => self.set_role(id, Slot::Absent),
@@ -75,7 +76,7 @@ impl View for Directory {
 
     fn poison(&mut self, key: &Key) {
         match Place::of(key) {
-            Ok(Place::Subject(id)) => self.edit_subject(id, |node| node.set_record(Slot::Unreadable)),
+            Ok(Place::Subject(id)) => self.set_subject_slot(id, Slot::Unreadable),
             Ok(Place::Boundary(id)) => self.edit_subject(id, |node| node.boundary = Slot::Unreadable),
             Ok(Place::Group(id)) => self.set_group(id, Slot::Unreadable),
             Ok(Place::Role(id)) => self.set_role(id, Slot::Unreadable),
@@ -95,7 +96,7 @@ impl View for Directory {
 impl Directory {
     pub(crate) fn set_subject(&mut self, record: SubjectRecord, revision: Revision) {
         let (id, slot) = (record.id, present(record, revision));
-        self.edit_subject(id, |node| node.set_record(slot));
+        self.set_subject_slot(id, slot);
     }
 
     pub(crate) fn set_boundary_record(&mut self, record: BoundaryRecord, revision: Revision) {
@@ -121,7 +122,7 @@ impl Directory {
 
     pub(crate) fn set_binding(&mut self, record: BindingRecord, revision: Revision) {
         self.unbind(record.holder, record.id);
-        self.bind(Arc::new(Kept { record, revision }));
+        self.bind(Arc::new(Bound::new(record, revision)));
     }
 
     fn join(&mut self, group: GroupId, subject: Subject, joined: Option<Revision>) {
@@ -200,7 +201,7 @@ impl Directory {
     }
 
     fn set_group(&mut self, id: GroupId, record: Slot<GroupRecord>) {
-        self.groups.edit(id, |node| node.record = record);
+        self.groups.edit(id, |node| node.set_record(record));
     }
 
     fn set_role(&mut self, id: RoleId, record: Slot<RoleRecord>) {
@@ -239,6 +240,13 @@ impl Directory {
                 self.groups.edit(group, |node| change(&mut node.carried));
             }
         }
+    }
+
+    fn set_subject_slot(&mut self, id: Subject, slot: Slot<SubjectRecord>) {
+        let former = self.subjects.get(&id).map(|node| node.reach().clone());
+        let reach = slot.present().map_or(Reach::Nowhere, |subject| self.tenants.enter(&subject.home));
+        self.edit_subject(id, |node| node.set_record(slot, reach));
+        self.tenants.leave(&former.unwrap_or_default());
     }
 
     fn edit_subject(&mut self, subject: Subject, change: impl FnOnce(&mut SubjectNode)) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use core_types::Scope;
 use state_store::Revision;
 
-use super::live::reaches;
+use super::reach::Reach;
 use super::signature::{PatternSignature, PermissionSignature, ScopeSignature};
 use super::slab::Node;
 use crate::builtin::BuiltInRole;
@@ -21,7 +21,20 @@ pub(crate) struct Kept<T> {
     pub(crate) revision: Revision,
 }
 
-pub(crate) type Bound = Kept<BindingRecord>;
+/// A binding, and the commit that wrote it.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) record: BindingRecord,
+    pub(crate) revision: Revision,
+    /// How many levels its scope has.
+    pub(crate) depth: usize,
+}
+
+impl Bound {
+    pub(super) fn new(record: BindingRecord, revision: Revision) -> Self {
+        Self { depth: record.scope.depth(), record, revision }
+    }
+}
 
 /// What is known of a record that others refer to.
 #[derive(Debug, Default)]
@@ -155,7 +168,7 @@ pub(crate) struct SubjectNode {
     // INVARIANT: set with `set_record`, which keeps the next two true.
     pub(crate) record: Slot<SubjectRecord>,
     is_enabled: bool,
-    is_at_root: bool,
+    reach: Reach,
     pub(crate) boundary: Slot<BoundaryRecord>,
     pub(crate) carried: Carried,
     /// Sorted by group.
@@ -180,11 +193,11 @@ impl SubjectNode {
             && self.groups.is_empty()
     }
 
-    pub(super) fn set_record(&mut self, record: Slot<SubjectRecord>) {
+    pub(super) fn set_record(&mut self, record: Slot<SubjectRecord>, reach: Reach) {
         let known = record.present();
         self.is_enabled = known.is_some_and(|subject| subject.state == SubjectState::Enabled);
-        self.is_at_root = known.is_some_and(|subject| subject.home.is_root());
         self.record = record;
+        self.reach = reach;
     }
 
     /// Whether it is known, readable and enabled; without a look at the record, which lies elsewhere.
@@ -192,9 +205,13 @@ impl SubjectNode {
         self.is_enabled
     }
 
-    /// Whether what it has can count at `scope`; mostly without a look at the record.
+    /// Whether what it has can count at `scope`; without a look at the record.
     pub(super) fn reaches(&self, scope: &Scope) -> bool {
-        self.is_at_root || self.record.present().is_some_and(|subject| reaches(&subject.home, scope))
+        self.reach.includes(scope)
+    }
+
+    pub(super) const fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     pub(crate) fn membership(&self, group: GroupId) -> Option<&Membership> {
@@ -218,11 +235,21 @@ impl SubjectNode {
 /// A group, or that something refers to it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GroupNode {
+    // INVARIANT: set with `set_record`, which keeps the next one true.
     pub(crate) record: Slot<GroupRecord>,
+    pub(super) reach: Reach,
     pub(crate) carried: Carried,
     /// How many subjects are members.
     pub(crate) members: usize,
     pub(crate) joined: Option<Revision>,
+}
+
+impl GroupNode {
+    /// What is unreadable may be at home anywhere.
+    pub(super) fn set_record(&mut self, record: Slot<GroupRecord>) {
+        self.reach = record.present().map_or(Reach::Everywhere, |group| Reach::of(&group.home));
+        self.record = record;
+    }
 }
 
 impl Node for GroupNode {

@@ -4,6 +4,7 @@ use core_types::{Scope, Subject, UnixTime};
 use state_store::Revision;
 
 use super::index::{Bound, Carried, Kept};
+use super::reach::Reach;
 use super::{Clause, Directory, PermissionSignature, RoleNumber, Said, Slot, SubjectNode};
 use crate::condition::Truth;
 use crate::decision::{DenyReason, Missing, StatementRef};
@@ -81,7 +82,7 @@ impl<'a> Live<'a> {
             };
             // Of what is unreadable only the denials count.
             let grants = record.is_some() && membership.joined.is_some();
-            let via = Via { id: membership.group, record, joined: membership.joined };
+            let via = Via { id: membership.group, record, reach: &group.reach, joined: membership.joined };
             Some(Source { directory, subject, node, carried: &group.carried, via: Some(via), grants })
         });
         core::iter::once(own).chain(groups)
@@ -115,6 +116,7 @@ pub(crate) struct Source<'a> {
 pub(crate) struct Via<'a> {
     pub(crate) id: GroupId,
     pub(crate) record: Option<&'a Kept<GroupRecord>>,
+    reach: &'a Reach,
     pub(crate) joined: Option<Revision>,
 }
 
@@ -161,8 +163,7 @@ impl<'a> Source<'a> {
     /// Whether anything bound to this source can count at `scope`. An unreadable group may be at home
     /// anywhere.
     pub(crate) fn reaches(&self, scope: &Scope) -> bool {
-        let group = self.via.and_then(|via| via.record);
-        self.node.reaches(scope) && group.is_none_or(|group| reaches(&group.record.home, scope))
+        self.node.reaches(scope) && self.via.is_none_or(|via| via.reach.includes(scope))
     }
 
     /// The bindings that count now and whose scope contains the resource, with all that they say, if any of it
