@@ -64,6 +64,13 @@ pub fn nearest(typed: &str) -> Option<&'static str> {
     }
 }
 
+/// The word that begins with these three letters or more.
+#[must_use]
+pub fn completed(start: &str) -> Option<&'static str> {
+    let found = LIST.iter().copied().find(|word| word.starts_with(start));
+    found.filter(|_| start.len() >= PREFIX_LEN)
+}
+
 /// A word's number, each as likely as any other to within one part in 2^117.
 pub(crate) fn random(rng: &dyn SecureRandom) -> Result<u16, RandomError> {
     let mut bytes = Zeroizing::new([0; 16]);
