@@ -111,8 +111,6 @@ pub fn run(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Answer
         (Some("ssh"), Some("bundle-show")) => ssh::bundle::show(parser, streams),
         (Some("ssh"), Some("bundle-sign")) => ssh::bundle::sign(parser, streams),
         (Some("ssh"), Some("signing-key")) => ssh::bundle::signing_key(parser, streams),
-        (Some("join"), Some("mac")) => join::mac(parser, streams),
-        (Some("join"), Some("verify-mac")) => join::verify_mac(parser, streams),
         (Some("ssh"), Some("check")) => ssh::check(parser, streams),
         (Some("token"), Some("inspect")) => token::inspect(parser, streams),
         (Some("token"), Some("issue")) => token_state::issue(parser, streams),
@@ -198,10 +196,6 @@ const USAGE: &str = "usage: palisade NOUN VERB …
   ssh bundle-show PLACE                   what a bundle has, every byte verified
   ssh bundle-sign --key FILE --machine SCOPE --revision N --out FILE FILE|-
                                           signs keys: JSON objects with account, line, comment, expires_at
-  join mac --key-file F|--passphrase-file F [--version V] [--kind argon2|plain] [--salt HEX]
-                                          MicroCloud's MAC of standard input, as an Authorization value
-  join verify-mac … --authorization H [--lenient]
-                                          is it right for standard input?
   ssh check FILE|-                        would each line be admitted as a public key?
   ssh signing-key FILE                    makes a key for signing bundles, prints its public half
   token inspect FILE|-                    is each line a well-formed token? says its id, never its secret
