@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod authorizer;
+pub mod backtest;
 mod builtin;
 mod circumstances;
 pub mod condition;
@@ -19,6 +20,7 @@ mod name;
 mod pattern_set;
 pub mod plan;
 pub mod policy;
+pub mod reach;
 pub mod record;
 mod region;
 pub mod registry;
@@ -26,6 +28,7 @@ mod request;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
+pub mod usage;
 pub mod what;
 pub mod who;
 

@@ -90,13 +90,7 @@ impl<'a> Live<'a> {
 
     /// Every clause that counts now, whatever it is about and under whichever conditions.
     pub(crate) fn held(&self, now: UnixTime) -> impl Iterator<Item = Held<'a>> + use<'a> {
-        self.sources().flat_map(move |source| {
-            let counting = source.carried.bindings.iter().filter(move |(_, bound)| source.counts(bound, now));
-            counting.flat_map(move |(role, bound)| {
-                let said = source.directory.clauses(role, &bound.record.scope);
-                said.map(move |said| Held { source, bound, said })
-            })
-        })
+        self.sources().flat_map(move |source| source.held(now))
     }
 }
 
@@ -164,6 +158,15 @@ impl<'a> Source<'a> {
     /// anywhere.
     pub(crate) fn reaches(&self, scope: &Scope) -> bool {
         self.node.reaches(scope) && self.via.is_none_or(|via| via.reach.includes(scope))
+    }
+
+    /// Every clause from here that counts now.
+    pub(crate) fn held(self, now: UnixTime) -> impl Iterator<Item = Held<'a>> + use<'a> {
+        let counting = self.carried.bindings.iter().filter(move |(_, bound)| self.counts(bound, now));
+        counting.flat_map(move |(role, bound)| {
+            let said = self.directory.clauses(role, &bound.record.scope);
+            said.map(move |said| Held { source: self, bound, said })
+        })
     }
 
     /// The bindings that count now and whose scope contains the resource, with all that they say, if any of it

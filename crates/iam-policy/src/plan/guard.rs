@@ -22,7 +22,7 @@ use super::{By, Planner};
 use crate::condition::Condition;
 use crate::directory::{Bound, Carried, Clause, Held, Lifeless, Live, RoleNumber, Said, Slot};
 use crate::error::WriteError;
-use crate::holder::RoleRef;
+use crate::holder::{BindingId, RoleRef};
 use crate::key::{Place, Stamped};
 use crate::policy::Effect;
 
@@ -43,6 +43,24 @@ impl<'g> Given<'g> {
 }
 
 impl<'a> Planner<'a> {
+    /// Whether the caller holds all of this, under no condition and without an end, so that it can give it.
+    #[must_use]
+    pub fn holds(&self, grant: &Grant) -> bool {
+        let given = Given::always(&grant.permissions, &grant.scope);
+        let caller = self.caller().ok().flatten();
+        caller.is_some_and(|(live, limit)| find_cover(live, limit, given, self.now).is_some())
+    }
+
+    /// The bindings that deny the caller any part of this, or may.
+    pub(crate) fn denials_of(&self, grant: &Grant) -> Vec<BindingId> {
+        let Ok(Some((live, _))) = self.caller() else { return Vec::new() };
+        let denying = live.held(self.now).filter(|held| may_deny(held, grant));
+        let mut bindings: Vec<BindingId> = denying.map(|held| held.bound.record.id).collect();
+        bindings.sort_unstable();
+        bindings.dedup();
+        bindings
+    }
+
     /// A draft that rests on the caller's being there and enabled, and on nothing having been forbidden since.
     pub(super) fn begin(&self) -> Result<Draft, WriteError> {
         let mut draft = Draft::default();

@@ -9,10 +9,12 @@
 
 mod agreement;
 mod arb;
+mod audits;
 mod documents;
 mod explanations;
 mod laws;
 mod lints;
+mod reach;
 mod reference;
 mod replicas;
 mod rows;
