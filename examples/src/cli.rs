@@ -97,6 +97,7 @@ pub fn run(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Answer
     match (words.noun.as_deref(), words.verb.as_deref()) {
         (Some("audit"), Some("verify")) => audit::verify(parser, streams),
         (Some("audit"), Some("query")) => audit::query(parser, streams),
+        (Some("audit"), Some("prove")) => audit::prove(parser, streams),
         (Some("join"), Some("mac")) => join::mac(parser, streams),
         (Some("join"), Some("verify-mac")) => join::verify_mac(parser, streams),
         (Some("iam"), Some("check")) if iam_import::is_asked(&parser) => iam_import::check(parser, streams),
@@ -174,7 +175,12 @@ fn print_json(streams: &mut Streams<'_>, value: &serde_json::Value) -> Result<()
 
 const USAGE: &str = "usage: palisade NOUN VERB …
 
-  audit verify DIR [--known CHECKPOINT]   is the log whole? says where it is damaged
+  audit verify DIR [--known CHECKPOINT] [--key VKEY]
+                                          is the log whole? says where it is damaged
+  audit verify --receipt FILE|- --key VKEY
+                                          does this receipt prove its record? needs no log
+  audit prove DIR SEQUENCE [--tenant SCOPE] [--key VKEY]
+                                          the receipt of a record, as c2sp.org/tlog-proof
   audit query DIR [--limit N]             the entries, oldest first
   join mac --key-file F|--passphrase-file F [--version V] [--kind argon2|plain] [--salt HEX]
                                           MicroCloud's MAC of standard input, as an Authorization value

@@ -11,6 +11,7 @@ mod endpoint;
 mod facts;
 pub(crate) mod operator;
 mod project;
+mod proofs;
 mod record;
 mod routes;
 mod settings;

@@ -1,30 +1,51 @@
 //! `palisade audit`: is a log whole, and what does it say?
 
+mod proofs;
+
 use std::path::Path;
 
-use audit_log::{Checkpoint, Cursor, Filter, QueryError, Reader, VerifyError, verify as verify_log};
+use audit_log::verify::Verification;
+use audit_log::{Checkpoint, Cursor, Filter, QueryError, Reader, VerifyError};
 use core_types::Scope;
 use serde_json::Value;
 
 use super::{Answer, CliError, Streams, print_json, print_line};
 use crate::entry;
 
-/// Verifies the log in a folder, against a checkpoint that was kept elsewhere where one is given.
+pub(super) use proofs::prove;
+
+/// Verifies the log in a folder, against what was kept elsewhere where it is given: checkpoints, the verifier key.
+/// Or a receipt, which needs the verifier key and nothing else.
 pub(super) fn verify(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> Result<Answer, CliError> {
     use lexopt::prelude::ValueExt as _;
     let mut folder = None;
     let mut json = false;
     let mut known = Vec::new();
+    let mut key = None;
+    let mut receipt = None;
     while let Some(argument) = parser.next()? {
         match argument {
             lexopt::Arg::Long("json") => json = true,
             lexopt::Arg::Long("known") => known.push(parser.value()?.parse::<Checkpoint>()?),
+            lexopt::Arg::Long("key") => key = Some(proofs::key(&parser.value()?)?),
+            lexopt::Arg::Long("receipt") => receipt = Some(parser.value()?),
             lexopt::Arg::Value(word) if folder.is_none() => folder = Some(word),
             other => return Err(other.unexpected().into()),
         }
     }
+    if let Some(receipt) = receipt {
+        return match (folder, key) {
+            (None, Some(key)) if known.is_empty() => proofs::verify(&receipt, &key, json, streams),
+            _ => Err(CliError::usage("audit verify --receipt FILE needs --key VKEY, and no folder")),
+        };
+    }
     let folder = folder.ok_or_else(|| CliError::usage("audit verify needs the log's folder"))?;
-    let report = match verify_log(Path::new(&folder), &known) {
+    let verification = Verification::new().with_known(&known);
+    let verification = match key {
+        Some(key) => verification.with_key(key),
+        None => verification,
+    };
+    let report = match verification.run(Path::new(&folder)) {
         Ok(report) => report,
         Err(error) => return no_verdict(&error, json, streams),
     };
@@ -32,6 +53,7 @@ pub(super) fn verify(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> R
         let mut row = serde_json::to_value(&report).unwrap_or_default();
         if let Value::Object(fields) = &mut row {
             fields.insert("ok".into(), report.is_intact().into());
+            fields.insert("log_ok".into(), report.is_log_intact().into());
         }
         print_json(streams, &row)?;
     } else {

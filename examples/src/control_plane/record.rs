@@ -46,6 +46,11 @@ impl Journal {
         !self.has_failed.load(Ordering::Relaxed)
     }
 
+    /// Another handle on the log, for its proofs.
+    pub(crate) fn log(&self) -> AuditLog {
+        self.log.clone()
+    }
+
     pub(crate) fn reader(&self, scope: Scope) -> audit_log::Reader {
         self.log.reader(scope)
     }

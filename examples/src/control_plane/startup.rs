@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 use super::anchor;
 use super::api_error::ApiError;
 use super::project::{self, Project, Projects};
+use super::proofs::Proofs;
 use super::record::Journal;
 use super::routes::router;
 use super::state::{ControlPlane, Replicas, STALENESS_BOUND, keep_following};
@@ -140,6 +141,7 @@ pub(crate) async fn open(data_dir: &Path) -> Result<Arc<ControlPlane<RedbStore>>
     let store = RedbStore::open(&state_file, expected, &random).map_err(StartError::part("state"))?;
     let known = anchor::known_checkpoint(&store).await?;
     let journal = Journal::open(&audit_folder, &random, known)?;
+    let proofs = Proofs::open(journal.log(), &audit_folder, &data_dir.join("audit-key"), &random)?;
 
     let (projects, follow_projects) =
         follow(&store, project::prefix().map_err(StartError::part("projects"))?, Projects::new(), &clock)
@@ -168,6 +170,7 @@ pub(crate) async fn open(data_dir: &Path) -> Result<Arc<ControlPlane<RedbStore>>
         bundle_key,
         admissions: Semaphore::new(1),
         journal,
+        proofs,
         replicas: Replicas { projects, keys, iam },
     });
     tokio::spawn(follow_projects);
@@ -176,6 +179,7 @@ pub(crate) async fn open(data_dir: &Path) -> Result<Arc<ControlPlane<RedbStore>>
     tokio::spawn(follow_tokens);
     tokio::spawn(Arc::clone(&plane).keep_confirming());
     tokio::spawn(Arc::clone(&plane).keep_anchoring());
+    tokio::spawn(Arc::clone(&plane.proofs).keep_publishing());
     tokio::spawn(Arc::clone(&plane).keep_counting());
 
     Ok(plane)
@@ -184,6 +188,7 @@ pub(crate) async fn open(data_dir: &Path) -> Result<Arc<ControlPlane<RedbStore>>
 /// Writes what waits to be written, and lets the state vouch for the log's end.
 pub(crate) async fn close(plane: &Arc<ControlPlane<RedbStore>>) -> Result<(), StartError> {
     plane.flush_usage().await;
+    plane.proofs.publish().await;
     let checkpoint = plane.journal.close().await?;
     plane.anchor(checkpoint).await
 }
@@ -341,7 +346,7 @@ fn bundle_key(file: &Path, random: &SystemRandom) -> Result<BundleKey, StartErro
 }
 
 /// Writes a new file of mode 0600, and its name, to the disk.
-fn write_durably(file: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_durably(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let partial = file.with_extension("partial");
     // What a start that was interrupted left behind.
     match fs::remove_file(&partial) {

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use super::anchor;
 use super::api_error::ApiError;
 use super::project::Projects;
+use super::proofs::Proofs;
 use super::record::Journal;
 use super::startup::StartError;
 
@@ -33,6 +34,7 @@ pub(crate) struct ControlPlane<S> {
     /// How many keys are being decided on at once.
     pub(crate) admissions: Semaphore,
     pub(crate) journal: Journal,
+    pub(crate) proofs: Arc<Proofs>,
     pub(crate) replicas: Replicas,
 }
 

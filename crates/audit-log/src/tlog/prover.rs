@@ -70,6 +70,25 @@ impl Prover {
         tree.prove(index)
     }
 
+    /// The proof that the log has this record, whosever it is. All trees are searched.
+    ///
+    /// # Errors
+    /// [`ProveError::NotPublished`], [`ProveError`].
+    pub fn prove_anywhere(&mut self, sequence: u64) -> Result<TlogProof, ProveError> {
+        let mut slot = 0_usize;
+        let mut folder = EPOCHS.to_owned();
+        loop {
+            let tree = self.tree(&folder, |_| Ok(false))?;
+            match tree.index_of(sequence) {
+                Ok(index) => return tree.prove(index),
+                Err(ProveError::Range(_) | ProveError::NotPublished) => {}
+                Err(error) => return Err(error),
+            }
+            folder = tenant_folder(slot);
+            slot = slot.saturating_add(1);
+        }
+    }
+
     /// The proof of the `index`-th record of this tenant.
     ///
     /// # Errors

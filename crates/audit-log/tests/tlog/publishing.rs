@@ -118,6 +118,7 @@ fn every_record_has_a_receipt_that_the_key_alone_verifies() {
             let proven = text.parse::<TlogProof>().unwrap().verify(&key()).unwrap();
             assert_eq!((proven.index(), proven.tenant()), (index, Some(&scope(tenant))));
             assert_eq!(prover.prove(&scope(tenant), proven.sequence()).unwrap(), proof);
+            assert_eq!(prover.prove_anywhere(proven.sequence()).unwrap(), proof);
             assert!(proven.record().contains(&format!(r#""tenant":"{tenant}""#)));
             sequences.push(proven.sequence());
         }
@@ -128,6 +129,8 @@ fn every_record_has_a_receipt_that_the_key_alone_verifies() {
     assert_eq!(sequences, (1..=308).filter(|sequence| *sequence != 8).collect::<Vec<_>>());
     let epoch = prover.prove_epoch(0).unwrap().verify(&key()).unwrap();
     assert_eq!((epoch.sequence(), epoch.tenant(), epoch.entry()), (8, None, None));
+    assert_eq!(prover.prove_anywhere(8).unwrap(), prover.prove_epoch(0).unwrap());
+    assert!(matches!(prover.prove_anywhere(9999), Err(ProveError::NotPublished)));
     assert!(matches!(prover.prove(&scope("project/web"), 3), Err(ProveError::Range(_))));
     assert!(matches!(prover.prove(&scope("project/web"), 9999), Err(ProveError::NotPublished)));
     assert!(matches!(prover.prove(&scope("project/none"), 1), Err(ProveError::NotPublished)));
