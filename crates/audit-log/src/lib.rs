@@ -3,6 +3,7 @@
 mod checkpoint;
 mod error;
 pub mod event;
+pub mod export;
 pub mod files;
 pub mod format;
 mod head;

@@ -114,6 +114,10 @@ impl ApiError {
         self.status == StatusCode::UNPROCESSABLE_ENTITY
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     pub(crate) fn code(&self) -> &'static str {
         self.code
     }

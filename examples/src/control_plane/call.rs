@@ -1,28 +1,29 @@
-//! The way of every request: authenticate, authorise, record the intent, take effect, record the outcome.
+//! The effect of a request: what comes after the gate and the record of the intent, and before that of the outcome.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use audit_log::Outcome;
+use audit_log_tower::AuditNotes;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use core_types::{Clock as _, Principal, RequestId, Restriction, Scope, Subject, UnixTime};
-use iam_policy::{AccessRequest, Authorizer, Decision};
+use core_types::{Principal, Restriction, Scope, Subject, UnixTime};
 use serde_json::Value;
 use state_store::StateStore;
-use token_vault::{CountError, VerifiedToken, VerifyContext};
+use token_vault::VerifiedToken;
 
 use super::api_error::ApiError;
 use super::endpoint::{Endpoint, Place};
-use super::facts::{Credential, RequestFacts};
-use super::record::{self, Recorder};
-use super::state::{self, ControlPlane};
-use super::{REQUEST_TIMEOUT, project};
+use super::facts::RequestFacts;
+use super::state::ControlPlane;
+use super::{REQUEST_TIMEOUT, anchor, project};
 
 /// Who calls, and where: authenticated and authorised.
+#[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) token: VerifiedToken,
     /// Where the call acts: the project's scope, or the root.
@@ -47,34 +48,66 @@ impl Caller {
 /// What a call answers when it went well.
 pub(crate) struct Reply {
     status: StatusCode,
-    body: Option<Value>,
+    content: Content,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+enum Content {
+    Nothing,
+    Json(Value),
+    Text(&'static str, String),
 }
 
 impl Reply {
     pub(crate) const fn ok(body: Value) -> Self {
-        Self { status: StatusCode::OK, body: Some(body) }
+        Self { status: StatusCode::OK, content: Content::Json(body), headers: Vec::new() }
     }
 
     pub(crate) const fn created(body: Value) -> Self {
-        Self { status: StatusCode::CREATED, body: Some(body) }
+        Self { status: StatusCode::CREATED, content: Content::Json(body), headers: Vec::new() }
     }
 
     pub(crate) const fn done() -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: None }
+        Self { status: StatusCode::NO_CONTENT, content: Content::Nothing, headers: Vec::new() }
+    }
+
+    /// Something other than JSON.
+    pub(crate) const fn text(content_type: &'static str, text: String) -> Self {
+        Self { status: StatusCode::OK, content: Content::Text(content_type, text), headers: Vec::new() }
+    }
+
+    /// On to another page (RFC 9110, section 15.4.4).
+    pub(crate) fn see_other(location: &'static str) -> Self {
+        let reply = Self { status: StatusCode::SEE_OTHER, content: Content::Nothing, headers: Vec::new() };
+        reply.with_header(header::LOCATION, HeaderValue::from_static(location))
+    }
+
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// The id of what the call made, where it made something.
     pub(crate) fn id(&self) -> Option<&str> {
-        self.body.as_ref().filter(|_| self.status == StatusCode::CREATED)?.get("id")?.as_str()
+        match &self.content {
+            Content::Json(body) if self.status == StatusCode::CREATED => body.get("id")?.as_str(),
+            _ => None,
+        }
     }
 }
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
-        match self.body {
-            Some(body) => (self.status, Json(body)).into_response(),
-            None => self.status.into_response(),
-        }
+        let mut response = match self.content {
+            Content::Nothing => self.status.into_response(),
+            Content::Json(body) => (self.status, Json(body)).into_response(),
+            Content::Text(content_type, text) => {
+                let content_type = HeaderValue::from_static(content_type);
+                (self.status, [(header::CONTENT_TYPE, content_type)], text).into_response()
+            }
+        };
+        response.headers_mut().extend(self.headers);
+        response
     }
 }
 
@@ -103,9 +136,14 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
-/// Carries out one call.
-///
-/// The work runs in a task of its own: a client that goes away does not leave it half done.
+/// What the gate found out, for the handler.
+#[derive(Clone)]
+pub(crate) struct Admitted {
+    pub(crate) endpoint: &'static Endpoint,
+    pub(crate) caller: Caller,
+}
+
+/// Carries out one call that the gate has let in and whose intent is durable.
 pub(crate) async fn perform<S, E, F>(
     plane: Arc<ControlPlane<S>>,
     endpoint: &'static Endpoint,
@@ -114,140 +152,45 @@ pub(crate) async fn perform<S, E, F>(
 ) -> Response
 where
     S: StateStore,
-    E: FnOnce(Arc<ControlPlane<S>>, Caller) -> F + Send + 'static,
-    F: Future<Output = Result<Reply, ApiError>> + Send + 'static,
-{
-    let now = plane.clock.now();
-    let Ok(request_id) = RequestId::generate(now, &plane.random) else {
-        return ApiError::internal().into_response_for("");
-    };
-    let work = tokio::spawn(async move {
-        let recorder = Recorder::new(&plane.journal, endpoint, &facts, request_id, now);
-        let answer =
-            tokio::time::timeout(REQUEST_TIMEOUT, answer(&plane, endpoint, &facts, now, recorder, effect));
-        answer.await.unwrap_or_else(|_| Err(ApiError::outcome_unknown()))
-    });
-    let answer = work.await.unwrap_or_else(|_| Err(ApiError::internal()));
-    let text = request_id.to_string();
-    let mut response = match answer {
-        Ok(reply) => reply.into_response(),
-        Err(error) => {
-            tracing::info!(request_id = %text, action = endpoint.permission, code = error.code(), "refused or failed");
-            error.into_response_for(&text)
-        }
-    };
-    if let Ok(value) = HeaderValue::from_str(&text) {
-        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
-    }
-    response
-}
-
-async fn answer<S, E, F>(
-    plane: &Arc<ControlPlane<S>>,
-    endpoint: &'static Endpoint,
-    facts: &RequestFacts,
-    now: UnixTime,
-    recorder: Recorder<'_>,
-    effect: E,
-) -> Result<Reply, ApiError>
-where
-    S: StateStore,
     E: FnOnce(Arc<ControlPlane<S>>, Caller) -> F,
     F: Future<Output = Result<Reply, ApiError>>,
 {
-    let token = match authenticate(plane, facts, now).await? {
-        Ok(token) => token,
-        Err(reason) => {
-            recorder.unauthenticated(reason).await?;
-            return Err(ApiError::unauthenticated());
-        }
+    // Nothing is done for a handler that stands at another route than the one that was let in.
+    let admitted = facts.admitted.as_ref().filter(|admitted| std::ptr::eq(admitted.endpoint, endpoint));
+    let Some(caller) = admitted.map(|admitted| admitted.caller.clone()) else {
+        return facts.answer(ApiError::internal());
     };
-    let recorder = recorder.by(token.principal());
-    let scope = match place(endpoint, facts, &token) {
-        Ok(scope) => scope,
+    let outcome = async {
+        exists(&plane, endpoint, &caller)?;
+        effect(Arc::clone(&plane), caller).await
+    };
+    let outcome = tokio::time::timeout(REQUEST_TIMEOUT, outcome).await;
+    let outcome = outcome.unwrap_or_else(|_| Err(ApiError::outcome_unknown()));
+    if endpoint.mutates() {
+        note(&facts.notes, anchor::REVISION, plane.reached().get());
+    }
+    match outcome {
+        Ok(reply) => {
+            if let Some(id) = reply.id().and_then(|id| audit_log::Public::text(id).ok()) {
+                note(&facts.notes, "id", id);
+            }
+            reply.into_response()
+        }
         Err(error) => {
-            recorder.refused(&error).await?;
-            return Err(error);
-        }
-    };
-    let recorder = recorder.at(scope.clone());
-    let caller = Caller { token, scope, now };
-    if let Err(reason) = authorize(plane, endpoint, &caller)? {
-        recorder.denied(reason).await?;
-        return Err(ApiError::forbidden(endpoint.permission));
-    }
-    if !endpoint.mutates() {
-        exists(plane, endpoint, &caller)?;
-        return effect(Arc::clone(plane), caller).await;
-    }
-    let open = recorder.begin().await?;
-    let outcome = match exists(plane, endpoint, &caller) {
-        Ok(()) => effect(Arc::clone(plane), caller).await,
-        Err(error) => Err(error),
-    };
-    open.finish(&outcome, plane.reached()).await?;
-    outcome
-}
-
-/// The verified token, or why there is none: for the log, not for the caller.
-async fn authenticate<S: StateStore>(
-    plane: &ControlPlane<S>,
-    facts: &RequestFacts,
-    now: UnixTime,
-) -> Result<Result<VerifiedToken, record::Reason>, ApiError> {
-    let presented = match &facts.credential {
-        Credential::Absent => return Ok(Err(record::Reason::new("no_credential"))),
-        Credential::Unusable => return Ok(Err(record::Reason::new("unusable_credential"))),
-        Credential::Bearer(presented) => presented,
-    };
-    let mut context = VerifyContext::at(now);
-    if let Some(peer) = facts.peer {
-        context = context.from_client(peer.ip().to_canonical());
-    }
-    match plane.vault.verify_counted(&plane.store, presented, &context).await {
-        Ok(token) => Ok(Ok(token)),
-        Err(CountError::Refused(refusal)) => Ok(Err(record::Reason::refused_token(&refusal))),
-        Err(_) => Err(ApiError::unavailable("the use of the token could not be counted")),
-    }
-}
-
-/// Where the call acts.
-fn place(endpoint: &Endpoint, facts: &RequestFacts, token: &VerifiedToken) -> Result<Scope, ApiError> {
-    match endpoint.place {
-        Place::Root => return Ok(Scope::root()),
-        Place::Own => return Ok(token.home().clone()),
-        Place::Project => {}
-    }
-    let missing = || ApiError::invalid("project_required", "name one project: `?project=NAME`");
-    let mut named = facts.parameters("project");
-    match (named.next(), named.next()) {
-        (Some(name), None) => project::scope_of(name).ok_or_else(|| ApiError::not_found("project")),
-        (Some(_), Some(_)) => Err(missing()),
-        // A token that lives in a project means that one.
-        (None, _) => {
-            token.home().levels().next().and_then(|level| project::scope_of(level.name)).ok_or_else(missing)
+            if error.is_outcome_unknown() {
+                facts.notes.outcome(Outcome::Unknown);
+            }
+            facts.notes.reason(error.code());
+            facts.answer(error)
         }
     }
 }
 
-/// Whether the caller may; the inner `Err` says why not, for the log.
-fn authorize<S: StateStore>(
-    plane: &ControlPlane<S>,
-    endpoint: &Endpoint,
-    caller: &Caller,
-) -> Result<Result<(), record::Reason>, ApiError> {
-    if endpoint.place == Place::Own {
-        return Ok(Ok(()));
+/// A detail of ours is well-formed; one that is not is left out rather than the entry.
+fn note(notes: &AuditNotes, name: &str, value: impl Into<audit_log::event::Field>) {
+    if let Err(error) = notes.detail(name, value) {
+        tracing::error!(%error, name, "a detail could not be noted");
     }
-    let state = plane.current()?;
-    let principal = caller.principal();
-    let permission = state::permission(endpoint.permission)?;
-    let request =
-        AccessRequest::new(&principal, caller.restriction(), &permission, &caller.scope, caller.now);
-    Ok(match Authorizer::of(&state.iam).authorize(&request) {
-        Decision::Allow(_) => Ok(()),
-        Decision::Deny(deny) => Err(record::Reason::new(deny.reason.code())),
-    })
 }
 
 /// Only who may act in a project learns whether it is there.

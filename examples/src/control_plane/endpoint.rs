@@ -1,6 +1,12 @@
 //! Which calls there are, which permission each needs, and which of them change something.
 
+use audit_log::{Action, Class};
+use audit_log_tower::{Inventory, RouteName, Treatment};
 use axum::http::Method;
+
+use super::api_error::ApiError;
+use super::startup::StartError;
+use super::state;
 
 /// One call of the API.
 #[derive(Debug)]
@@ -32,7 +38,46 @@ impl Endpoint {
     pub(crate) fn mutates(&self) -> bool {
         !self.method.is_safe()
     }
+
+    /// Whether it is what a form of a page does.
+    pub(crate) fn is_page_action(&self) -> bool {
+        self.mutates() && self.path.starts_with("/portal/")
+    }
+
+    /// What is recorded of the call. Who takes rights away, or must log in to do so, may use the log's reserve.
+    fn treatment(&self) -> Result<Treatment, ApiError> {
+        let action = Action::from(state::permission(self.permission)?);
+        let is_protective =
+            self.method == Method::DELETE || matches!(self.permission, "iam:write" | "sessions:write");
+        Ok(match () {
+            () if is_protective => Treatment::Recorded(Class::Security, action),
+            () if self.mutates() => Treatment::Recorded(Class::Change, action),
+            () if self.permission == "audit-logs:read" => Treatment::Recorded(Class::Read, action),
+            () => Treatment::Refusals(action),
+        })
+    }
 }
+
+/// The endpoint of a route.
+pub(crate) fn of(route: &RouteName) -> Option<&'static Endpoint> {
+    ALL.iter()
+        .copied()
+        .find(|endpoint| endpoint.path == route.path() && endpoint.method.as_str() == route.method())
+}
+
+/// Every route that is served, with what is recorded of it.
+pub(crate) fn inventory() -> Result<Inventory, StartError> {
+    let part = "inventory of routes";
+    let mut routes = OPEN.iter().fold(Inventory::builder(), |routes, path| routes.open(&Method::GET, path));
+    for endpoint in ALL {
+        let treatment = endpoint.treatment().map_err(|error| StartError::part(part)(error.code()))?;
+        routes = routes.with(&endpoint.method, endpoint.path, treatment);
+    }
+    routes.build().map_err(StartError::part(part))
+}
+
+/// What anyone may have, and nobody records.
+pub(crate) const OPEN: [&str; 3] = ["/healthz", "/portal/login", "/portal/style.css"];
 
 macro_rules! endpoints {
     ($($name:ident = $method:ident $path:literal $permission:literal $place:ident;)*) => {
@@ -40,7 +85,6 @@ macro_rules! endpoints {
             Endpoint::new(Method::$method, $path, $permission, Place::$place);)*
 
         /// All of them.
-        #[cfg(test)]
         pub(crate) static ALL: &[&Endpoint] = &[$(&$name),*];
     };
 }
@@ -95,6 +139,10 @@ endpoints! {
     EXPLAIN = GET "/api/v1/explain" "iam:read" Root;
 
     LIST_AUDIT_LOGS = GET "/api/v1/audit-logs" "audit-logs:read" Root;
+
+    PORTAL_LOG_IN = POST "/portal/login" "sessions:write" Own;
+    PORTAL_LOG_OUT = POST "/portal/logout" "sessions:write" Own;
+    PORTAL_AUDIT_LOGS = GET "/portal/audit-logs" "audit-logs:read" Root;
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ mod api_tokens;
 mod audit_logs;
 mod explain;
 mod iam;
+mod portal;
 mod projects;
+mod serving;
 mod sessions;
 mod ssh_keys;
 mod vms;
@@ -12,23 +14,25 @@ mod vms;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
-use axum::handler::Handler;
-use axum::http::Method;
-use axum::routing::{MethodFilter, on};
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use core_types::UnixTime;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use state_store::StateStore;
 
+use self::serving::{Routes, audit, detached};
 use super::MAX_BODY_BYTES;
 use super::api_error::ApiError;
-use super::endpoint::{self, Endpoint};
+use super::endpoint;
+use super::startup::StartError;
 use super::state::ControlPlane;
 
 /// The whole API.
-pub(crate) fn router<S: StateStore>(plane: Arc<ControlPlane<S>>) -> Router {
-    let routes = Routes { router: Router::new() }
+///
+/// # Errors
+/// [`StartError`] when a route that changes something would be served without a record.
+pub(crate) fn router<S: StateStore>(plane: Arc<ControlPlane<S>>) -> Result<Router, StartError> {
+    let routes = Routes::new(audit(&plane)?)
         .add(&endpoint::ADD_SSH_KEY, ssh_keys::add::<S>)
         .add(&endpoint::LIST_SSH_KEYS, ssh_keys::list::<S>)
         .add(&endpoint::GET_SSH_KEY, ssh_keys::get::<S>)
@@ -52,7 +56,7 @@ pub(crate) fn router<S: StateStore>(plane: Arc<ControlPlane<S>>) -> Router {
         .add(&endpoint::END_OVERLAP, api_tokens::end_overlap::<S>)
         .add(&endpoint::REPORT_LEAK, api_tokens::report_leak::<S>)
         .add(&endpoint::REVOKE_USER_TOKENS, api_tokens::revoke_of_user::<S>)
-        .add(&endpoint::LOG_IN, sessions::login::<S>)
+        .add_login(&endpoint::LOG_IN, sessions::login::<S>, sessions::access_key_of_json)
         .add(&endpoint::LOG_OUT, sessions::logout::<S>)
         .add(&endpoint::WHO_AM_I, sessions::whoami::<S>)
         .add(&endpoint::CREATE_PROJECT, projects::create::<S>)
@@ -70,29 +74,20 @@ pub(crate) fn router<S: StateStore>(plane: Arc<ControlPlane<S>>) -> Router {
         .add(&endpoint::LIST_BINDINGS, iam::list_bindings::<S>)
         .add(&endpoint::REMOVE_BINDING, iam::remove_binding::<S>)
         .add(&endpoint::EXPLAIN, explain::explain::<S>)
-        .add(&endpoint::LIST_AUDIT_LOGS, audit_logs::list::<S>);
-    routes
-        .router
-        .route("/healthz", axum::routing::get(health::<S>))
+        .add(&endpoint::LIST_AUDIT_LOGS, audit_logs::list::<S>)
+        .add_login(&endpoint::PORTAL_LOG_IN, portal::log_in::<S>, portal::access_key_of_form)
+        .add(&endpoint::PORTAL_LOG_OUT, portal::log_out::<S>)
+        .add(&endpoint::PORTAL_AUDIT_LOGS, portal::audit_log::<S>)
+        .open("/portal/login", portal::login_form)
+        .open("/portal/style.css", portal::style)
+        .open("/healthz", health::<S>);
+    let router = routes.finish()?;
+    Ok(router
+        .layer(middleware::from_fn(detached))
         .fallback(async || ApiError::not_found("path").into_response_for(""))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed().into_response_for(""))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(plane)
-}
-
-struct Routes<S: StateStore> {
-    router: Router<Arc<ControlPlane<S>>>,
-}
-
-impl<S: StateStore> Routes<S> {
-    fn add<T: 'static>(self, endpoint: &Endpoint, handler: impl Handler<T, Arc<ControlPlane<S>>>) -> Self {
-        let filter = match endpoint.method {
-            Method::GET => MethodFilter::GET,
-            Method::POST => MethodFilter::POST,
-            _ => MethodFilter::DELETE,
-        };
-        Self { router: self.router.route(endpoint.path, on(filter, handler)) }
-    }
+        .with_state(plane))
 }
 
 /// Whether the server can decide: its replicas are fresh and its audit log takes entries.

@@ -116,7 +116,7 @@ impl Server {
     /// [`StartError`] when the socket fails or the log cannot be closed.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
         let Self { plane, listener, .. } = self;
-        let app = router(Arc::clone(&plane)).into_make_service_with_connect_info::<SocketAddr>();
+        let app = router(Arc::clone(&plane))?.into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, app).with_graceful_shutdown(stop).await.map_err(StartError::io("serving"))?;
         close(&plane).await
     }
@@ -181,6 +181,8 @@ pub(crate) async fn open(data_dir: &Path) -> Result<Arc<ControlPlane<RedbStore>>
     tokio::spawn(Arc::clone(&plane).keep_anchoring());
     tokio::spawn(Arc::clone(&plane.proofs).keep_publishing());
     tokio::spawn(Arc::clone(&plane).keep_counting());
+    let journal = Arc::clone(&plane);
+    tokio::spawn(async move { journal.journal.keep_flushing().await });
 
     Ok(plane)
 }
