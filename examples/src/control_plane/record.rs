@@ -41,7 +41,7 @@ impl Journal {
         !self.has_failed.load(Ordering::Relaxed)
     }
 
-    /// Another handle on the log, for its proofs.
+    /// Another handle on the log: for its proofs, and for the layers that record the calls.
     pub(crate) fn log(&self) -> AuditLog {
         self.log.clone()
     }
@@ -80,11 +80,6 @@ impl Journal {
             self.has_failed.store(true, Ordering::Relaxed);
         }
         tracing::error!(%error, "an entry could not be recorded");
-    }
-
-    /// A handle for the layers that record the calls.
-    pub(crate) fn log(&self) -> AuditLog {
-        self.log.clone()
     }
 
     /// Records what was counted in the windows that are over, and warns of a full disk, for as long as the log runs.
