@@ -9,6 +9,7 @@
 //! folder in `corpus/`.
 
 mod audit_log;
+mod audit_tlog;
 mod core_types;
 mod follow;
 mod iam_policy;
@@ -37,6 +38,11 @@ pub const TARGETS: &[Target] = &[
     target("audit_log_segment", audit_log::segment, 4096),
     target("audit_log_tampered", audit_log::tampered, 64),
     target("audit_log_text", audit_log::text, 140),
+    target("audit_tlog_bundle", audit_tlog::bundle, 2048),
+    target("audit_tlog_note", audit_tlog::note, 2048),
+    target("audit_tlog_proof", audit_tlog::proof, 2400),
+    target("audit_tlog_text", audit_tlog::text, 160),
+    target("audit_tlog_tiles", audit_tlog::tiles, 64),
     target("core_types_fingerprint", core_types::fingerprint, 64),
     target("core_types_id", core_types::id, 48),
     target("core_types_permission", core_types::permission, 160),
