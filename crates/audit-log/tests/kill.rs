@@ -198,7 +198,7 @@ fn number(random: &TestRandom, bound: u64) -> u64 {
     u64::from(u16::from_be_bytes(bytes)) % bound
 }
 
-const ROUNDS: u64 = 60;
+const ROUNDS: u64 = 100;
 const THREADS: u64 = 4;
 const CHILD: &str = "AUDIT_LOG_TEST_CHILD_DIR";
 const ROUND: &str = "AUDIT_LOG_TEST_CHILD_ROUND";
