@@ -17,6 +17,8 @@ use core_types::TokenId;
 pub(crate) struct IdMap<V> {
     root: Node<V>,
     len: usize,
+    // What is gathered to be built in at once, in the order it came; `None` takes out.
+    gathered: Option<Vec<(TokenId, Option<V>)>>,
 }
 
 #[derive(Debug)]
@@ -30,7 +32,9 @@ enum Node<V> {
 // INVARIANT: exactly the first cell is `Tags`, at least one and at most LEAF_LEN slots follow it.
 type Leaf<V> = Arc<[Cell<V>]>;
 
+// The tag stands first, and so in the same line of cache as what is looked at next to it.
 #[derive(Debug, Clone)]
+#[repr(u8)]
 enum Cell<V> {
     // Also what is left of a slot that was moved out of a leaf nobody else holds.
     Tags(Tags),
@@ -38,6 +42,7 @@ enum Cell<V> {
 }
 
 #[derive(Debug, Clone)]
+#[repr(C)]
 struct Slot<V> {
     id: [u8; 16],
     value: V,
@@ -61,7 +66,7 @@ pub(crate) struct Held<V> {
 
 impl<V: Clone> IdMap<V> {
     pub(crate) const fn new() -> Self {
-        Self { root: Node::Empty, len: 0 }
+        Self { root: Node::Empty, len: 0, gathered: None }
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -92,8 +97,47 @@ impl<V: Clone> IdMap<V> {
         }
     }
 
-    /// Whether there was none before.
+    /// What is inserted from now on is to be found only once it is [built](Self::build) in.
+    pub(crate) fn gather(&mut self) {
+        self.gathered.get_or_insert_default();
+    }
+
+    /// Builds in what was gathered.
+    pub(crate) fn build(&mut self) {
+        let Some(mut gathered) = self.gathered.take() else { return };
+        if self.len > 0 {
+            for (id, value) in gathered {
+                match value {
+                    Some(value) => self.insert(id, value),
+                    None => self.remove(id),
+                };
+            }
+            return;
+        }
+        let mut order: Vec<(u128, usize)> =
+            gathered.iter().enumerate().map(|(at, (id, _))| (route_of(*id), at)).collect();
+        order.sort_unstable();
+        // Of each id the last word counts.
+        let mut kept: Vec<(u128, usize)> = Vec::with_capacity(order.len());
+        for (route, at) in order {
+            match kept.last_mut() {
+                Some(last) if last.0 == route => last.1 = at,
+                _ => kept.push((route, at)),
+            }
+        }
+        kept.retain(|(_, at)| gathered.get(*at).is_some_and(|(_, value)| value.is_some()));
+        self.len = kept.len();
+        let scattered = Node::build(&kept, &mut gathered, 0);
+        // Once more, after all leaves: beside one another, the branches stay in the caches.
+        self.root = scattered.with_own_branches();
+    }
+
+    /// Whether there was none before, as far as is known while gathering.
     pub(crate) fn insert(&mut self, id: TokenId, value: V) -> bool {
+        if let Some(gathered) = &mut self.gathered {
+            gathered.push((id, Some(value)));
+            return true;
+        }
         let id = id.to_bytes();
         let is_new = self.root.insert(Slot { id, value }, path_of(&id), 0);
         if is_new {
@@ -104,6 +148,10 @@ impl<V: Clone> IdMap<V> {
 
     /// Whether there was one.
     pub(crate) fn remove(&mut self, id: TokenId) -> bool {
+        if let Some(gathered) = &mut self.gathered {
+            gathered.push((id, None));
+            return false;
+        }
         let id = id.to_bytes();
         let was_there = self.root.remove(&id, path_of(&id));
         if was_there {
@@ -151,9 +199,9 @@ impl<V> Deref for Held<V> {
     }
 }
 
-impl<V> Clone for IdMap<V> {
+impl<V: Clone> Clone for IdMap<V> {
     fn clone(&self) -> Self {
-        Self { root: self.root.clone(), len: self.len }
+        Self { root: self.root.clone(), len: self.len, gathered: self.gathered.clone() }
     }
 }
 
@@ -233,6 +281,45 @@ impl<V: Clone> Node<V> {
             Self::Branch(children) => {
                 children.get(step(&mut path)).is_some_and(|child| child.holds(id, path))
             }
+        }
+    }
+
+    /// What stands in these places, which come in the order of their routes.
+    fn build(places: &[(u128, usize)], values: &mut [(TokenId, Option<V>)], depth: u32) -> Self {
+        if places.len() > LEAF_LEN && depth < MAX_DEPTH {
+            let mut rest = places;
+            let shift = 128_u32.saturating_sub(BITS.saturating_mul(depth.saturating_add(1)));
+            let children = core::array::from_fn(|child| {
+                let ends = |(route, _): &(u128, usize)| {
+                    usize::try_from(route.wrapping_shr(shift) & FAN_OUT_MASK).unwrap_or(0) <= child
+                };
+                let (here, others) = rest.split_at(rest.partition_point(ends));
+                rest = others;
+                Self::build(here, values, depth.saturating_add(1))
+            });
+            return Self::Branch(Arc::new(children));
+        }
+        let mut slots: Vec<Cell<V>> = Vec::with_capacity(places.len());
+        for (_, at) in places {
+            if let Some((id, value)) = values.get_mut(*at)
+                && let Some(value) = value.take()
+            {
+                slots.push(Cell::Slot(Slot { id: id.to_bytes(), value }));
+            }
+        }
+        match slots.pop() {
+            Some(Cell::Slot(last)) => Self::leaf(slots.into_iter(), last),
+            _ => Self::Empty,
+        }
+    }
+
+    /// The same, with branches nobody else holds.
+    fn with_own_branches(&self) -> Self {
+        match self {
+            Self::Branch(children) => {
+                Self::Branch(Arc::new(children.each_ref().map(Self::with_own_branches)))
+            }
+            other => other.clone(),
         }
     }
 
@@ -334,6 +421,17 @@ impl<'a, V> Iterator for Iter<'a, V> {
 /// The bits of an id in the order the trie uses them.
 fn path_of(id: &[u8; 16]) -> u128 {
     u128::from_be_bytes(*id)
+}
+
+/// The path with the bits that are used first on top: numbers in the order of the leaves.
+fn route_of(id: TokenId) -> u128 {
+    let mut path = path_of(&id.to_bytes());
+    let mut route = 0;
+    for _ in 0..MAX_DEPTH {
+        route = (route << BITS) | (path & FAN_OUT_MASK);
+        path >>= BITS;
+    }
+    route
 }
 
 /// Takes the next bits off the path: a child's place.

@@ -172,6 +172,14 @@ impl View for TokenView {
         Ok(())
     }
 
+    fn loading(&mut self) {
+        self.tokens.gather();
+    }
+
+    fn loaded(&mut self) {
+        self.tokens.build();
+    }
+
     fn delete(&mut self, key: &Key) {
         match Place::of(key) {
             Some(Place::Token(id)) => {

@@ -113,6 +113,7 @@ impl<S: StateStore, V: View> Driver<S, V> {
         self.watch = None;
         let applied = self.replica.snapshot().revision;
         let mut snapshot = Snapshot::empty(self.empty.clone());
+        snapshot.view.loading();
         // Which commit each key of `snapshot` comes from, where pages of different instants mix: a view is not
         // shown a record older than the one it has.
         let mut origins: BTreeMap<Key, Revision> = BTreeMap::new();
@@ -143,6 +144,7 @@ impl<S: StateStore, V: View> Driver<S, V> {
             };
             after = Some(entry.key.clone());
         }
+        snapshot.view.loaded();
         let start = first.unwrap_or(Revision::ZERO);
         let mut watch = self.store.watch(&self.prefix, start).await?;
         snapshot.revision = start;

@@ -28,6 +28,13 @@ pub trait View: Clone + Send + Sync + 'static {
     /// The key holds something that [`put`](Self::put) refused. The view must drop what it knew of the key,
     /// and must answer as strictly as the worst thing the record could have said asks for.
     fn poison(&mut self, key: &Key);
+
+    /// All that the store holds comes next, each key once, and nothing reads the view before
+    /// [`loaded`](Self::loaded): a view that is built faster all at once takes note here.
+    fn loading(&mut self) {}
+
+    /// All that the store holds was put. Changes, and readers, come next.
+    fn loaded(&mut self) {}
 }
 
 /// An immutable state of a replica, of one instant of the store.
