@@ -1,12 +1,19 @@
 //! SSH public keys: lines, blobs, admission, and the records of a registry.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
-use core_types::{Fingerprint, Scope};
+use core_types::{Fingerprint, Scope, SecretBytes, UnixTime};
 use sshkey_registry::admission::{BlockList, Known, KnownKeys};
+use sshkey_registry::bundle::{
+    Authorization, Bundle, BundleKey, Contents, Entry, Staleness, TrustedSigners, WhenStale,
+};
 use sshkey_registry::registry::PREFIX;
-use sshkey_registry::{AdmissionPolicy, KeyLine, KeyName, KeyType, LineComment, PublicKey, RegistryView};
+use sshkey_registry::{
+    AccountName, AdmissionPolicy, AuthorizedKey, AuthorizedLine, KeyLine, KeyName, KeyType, LineComment,
+    Options, PublicKey, RegistryView,
+};
 
 use crate::follow::follow;
 
@@ -120,3 +127,112 @@ pub(crate) fn view(input: &[u8]) -> bool {
     }
     is_any_key_live
 }
+
+/// Options of a line of `authorized_keys`, by themselves and in front of a key.
+#[expect(clippy::unwrap_used, reason = "what was read can be written")]
+pub(crate) fn options(input: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(input) else { return false };
+    let key = PublicKey::from_blob(&ED25519).unwrap();
+    let line = format!("{text} {key}");
+    if let Ok(parsed) = AuthorizedKey::parse(&line) {
+        // sshd's own way to the key: past everything up to the first blank outside quotes, unless the line begins
+        // with a type.
+        let words = line.trim_start_matches([' ', '\t']);
+        let first = words.split([' ', '\t']).next().unwrap();
+        let rest = if KeyType::from_name(first).is_some() { words } else { past_options(words).unwrap() };
+        let mut fields = rest.split([' ', '\t']).filter(|field| !field.is_empty());
+        assert_eq!(fields.next(), Some(parsed.key().key_type().as_str()), "{line}");
+        let base64 = fields.next().unwrap();
+        assert_eq!(Base64::decode_vec(base64).unwrap(), parsed.key().as_blob(), "{line}");
+    }
+    let Ok(options) = Options::parse(text) else { return false };
+    assert!(text.is_empty() || past_options(text) == Some(""), "sshd's options end where these end: {text}");
+    let printed = options.to_string();
+    assert_eq!(Options::parse(&printed).as_ref(), Ok(&options));
+    assert_eq!(printed.is_empty(), options.is_empty());
+    assert!(
+        !printed.contains(|letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}'))
+    );
+    let own = AuthorizedLine::new(options.clone(), key.clone(), LineComment::parse("key_1").unwrap());
+    let parsed = AuthorizedKey::parse(own.to_string()).unwrap();
+    assert_eq!((parsed.options(), parsed.key()), (&options, &key));
+    true
+}
+
+/// What stands behind the options, as OpenSSH's `sshkey_advance_past_options` finds it; nothing when a quote is open.
+fn past_options(line: &str) -> Option<&str> {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, letter) in line.char_indices() {
+        let rest = line.get(at..)?;
+        if escaped {
+            escaped = false;
+        } else if rest.starts_with("\\\"") {
+            escaped = true;
+        } else if letter == '"' {
+            quoted = !quoted;
+        } else if !quoted && matches!(letter, ' ' | '\t') {
+            return Some(rest.trim_start_matches([' ', '\t']));
+        }
+    }
+    (!quoted).then_some("")
+}
+
+/// A signed bundle with bytes changed, added and cut off, and any bytes as a bundle.
+#[expect(clippy::unwrap_used, reason = "constants")]
+pub(crate) fn bundle(input: &[u8]) -> bool {
+    let (trusted, good, contents) = &*BUNDLE;
+    let machine = &contents.machine;
+    let staleness = Staleness { max_age: Duration::from_secs(1), when_stale: WhenStale::Refuse };
+    assert!(Bundle::open(input, trusted, machine).is_err(), "nobody signed it");
+    let mut bytes = good.clone();
+    let (changes, rest) = input.as_chunks::<3>();
+    for &[high, low, change] in changes {
+        let at = usize::from(u16::from_be_bytes([high, low])).checked_rem(bytes.len()).unwrap();
+        *bytes.get_mut(at).unwrap() ^= change;
+    }
+    match *rest {
+        [cut] => bytes.truncate(bytes.len().saturating_sub(cut.into())),
+        [count, byte] => bytes.extend(std::iter::repeat_n(byte, count.into())),
+        _ => {}
+    }
+    let Ok(bundle) = Bundle::open(&*bytes, trusted, machine) else { return false };
+    for entry in &contents.entries {
+        let fingerprint = entry.line.key().fingerprint();
+        // Whatever happened to the bytes, an answer is the right one or none.
+        match bundle.authorize(&entry.account, &fingerprint, contents.issued_at, staleness) {
+            Ok(Authorization::Authorized(found)) => assert_eq!(&found, entry),
+            Ok(other) => assert_eq!(other, Authorization::Unknown),
+            Err(_) => {}
+        }
+        let other = AccountName::parse("other").unwrap();
+        let answer = bundle.authorize(&other, &fingerprint, contents.issued_at, staleness);
+        assert!(!matches!(answer, Ok(Authorization::Authorized(_))));
+    }
+    let is_whole = bundle.contents().is_ok();
+    assert_eq!(is_whole, bytes == *good, "every byte is verified");
+    is_whole
+}
+
+#[expect(clippy::unwrap_used, reason = "constants")]
+static BUNDLE: LazyLock<(TrustedSigners, Vec<u8>, Contents)> = LazyLock::new(|| {
+    let signer = BundleKey::from_seed(SecretBytes::take_from(&mut [7; 32]));
+    let entry = |number: u8| {
+        let mut blob = ED25519;
+        blob[50] ^= number;
+        let line = AuthorizedLine::new(
+            Options::new(),
+            PublicKey::from_blob(&blob).unwrap(),
+            LineComment::parse("key_1").unwrap(),
+        );
+        Entry { account: AccountName::parse("admin").unwrap(), line, expires_at: None }
+    };
+    let contents = Contents {
+        machine: "project/web/vm/build".parse().unwrap(),
+        revision: 7,
+        issued_at: UnixTime::from_secs(1_000),
+        entries: (0..40).map(entry).collect(),
+    };
+    let trusted = TrustedSigners::new(&signer.public_key()).unwrap();
+    (trusted, contents.sign(&signer).unwrap(), contents)
+});

@@ -6,8 +6,8 @@
 //!
 //! # Work
 //! The checks run from cheap to expensive and stop at the first refusal. The most expensive one, for an RSA modulus of
-//! `b` bits, is one exponentiation with an exponent of `b` bits: at most `1.25 b` multiplications modulo the modulus,
-//! 20,480 for the longest key there is. In front of it stand one division of a number of 94,000 bits, two greatest common
+//! `b` bits, is one power of two with an exponent of `b` bits: at most `b` squarings modulo the modulus,
+//! 16,384 for the longest key there is. In front of it stand one division of a number of 94,000 bits, two greatest common
 //! divisors, at most [`rsa::FERMAT_STEPS`] + 1 square roots, 171 other roots, and some thousand divisions by one word. A
 //! test runs the input that makes all of that happen. So a long RSA key is worth a bound of its own
 //! ([`AdmissionPolicy::with_rsa_bits`]) where strangers upload, and a thread that may be busy.
@@ -15,6 +15,7 @@
 mod block_list;
 mod ecdsa;
 pub(crate) mod ed25519;
+mod montgomery;
 mod primes;
 pub mod rsa;
 mod shared;

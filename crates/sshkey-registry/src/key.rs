@@ -226,7 +226,8 @@ impl KeyLine {
 
     fn parse_public(line: &[u8]) -> Result<Self, KeyError> {
         let parts = line::Parts::of(line)?;
-        let key = PublicKey::from_blob(&parts.blob)?;
+        let shape = Shape::read(&parts.blob)?;
+        let key = PublicKey { blob: parts.blob.into_boxed_slice(), shape };
         if key.key_type() != parts.key_type {
             return Err(KeyError::TypeMismatch);
         }

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use num_bigint::BigUint;
 use num_integer::Integer;
 
+use super::montgomery::fermat_residues;
 use super::primes::{SMALL_PRIME_PRODUCT, SMALL_PRIMES};
 use crate::error::Refusal;
 
@@ -109,9 +110,9 @@ fn is_perfect_power(n: &BigUint) -> bool {
 /// `2^(n-1) - 1` and `n`: of a prime they share all (Fermat's little theorem), of a prime's power the prime, of a
 /// sound modulus nothing. Composite numbers that look prime to the base 2 are refused as well; no honest key is one.
 fn refuse_fermat_factor(n: &BigUint) -> Result<(), Refusal> {
-    let mut power = BigUint::from(2_u32).modpow(&(n - 1_u32), n);
-    power.dec();
-    let shared = power.gcd(n);
+    let (power, one) = fermat_residues(n);
+    let difference = if power < one { one - power } else { power - one };
+    let shared = difference.gcd(n);
     if shared == *n {
         Err(Refusal::RsaModulusPrime)
     } else if shared.is_one_word() {

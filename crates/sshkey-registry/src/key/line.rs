@@ -89,18 +89,47 @@ fn refuse_other_forms(line: &str) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// Canonical, padded base64 (RFC 4648 4 and 3.5): the decoder refuses every other spelling of the same bytes.
+/// Canonical, padded base64 (RFC 4648 4 and 3.5): the length is a multiple of four, nothing follows the padding, and
+/// the bits that are left over are zero, so that there is no other spelling of the same bytes.
 fn decode_base64(text: &str) -> Result<Vec<u8>, KeyError> {
-    let digits = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
-    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
-    if let Some(position) = digits.bytes().position(|byte| !is_digit(byte)) {
+    let digits = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text).as_bytes();
+    let (groups, rest) = digits.as_chunks::<4>();
+    let mut blob = Vec::with_capacity(groups.len().saturating_add(1).saturating_mul(3));
+    let mut seen = 0;
+    for group in groups {
+        let [one, two, three, four] = group.map(digit);
+        seen |= one | two | three | four;
+        blob.extend_from_slice(&[one << 2 | two >> 4, two << 4 | three >> 2, three << 6 | four]);
+    }
+    for &byte in rest {
+        seen |= digit(byte);
+    }
+    if seen & NO_DIGIT != 0 {
+        let position = digits.iter().position(|&byte| digit(byte) & NO_DIGIT != 0).unwrap_or(0);
         // A `=` in the middle is wrong padding, the rest is no base64 at all.
-        return Err(match digits.as_bytes().get(position) {
+        return Err(match digits.get(position) {
             Some(b'=') => KeyError::Base64NotCanonical,
             _ => KeyError::Base64Character { at: position.saturating_add(1) },
         });
     }
-    Base64::decode_vec(text).map_err(|_| KeyError::Base64NotCanonical)
+    let left_over = match *rest {
+        [] => 0,
+        [one, two] => {
+            blob.push(digit(one) << 2 | digit(two) >> 4);
+            digit(two) & 0x0f
+        }
+        [one, two, three] => {
+            blob.extend_from_slice(&[digit(one) << 2 | digit(two) >> 4, digit(two) << 4 | digit(three) >> 2]);
+            digit(three) & 0x03
+        }
+        _ => return Err(KeyError::Base64NotCanonical),
+    };
+    if left_over == 0 && text.len().is_multiple_of(4) { Ok(blob) } else { Err(KeyError::Base64NotCanonical) }
+}
+
+/// The value of a digit; [`NO_DIGIT`] of any other byte.
+fn digit(byte: u8) -> u8 {
+    DIGITS.get(usize::from(byte)).copied().unwrap_or(NO_DIGIT)
 }
 
 /// Whether a form of private key that people paste begins somewhere in the first [`MAX_LINE_BYTES`].
@@ -128,6 +157,30 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 fn split_at_blank(text: &str) -> (&str, &str) {
     text.split_once(BLANKS).map_or((text, ""), |(word, rest)| (word, rest.trim_start_matches(BLANKS)))
 }
+
+const NO_DIGIT: u8 = 0x80;
+
+static DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    // The same number twice: there is no conversion in a constant.
+    let (mut index, mut byte) = (0_usize, 0_u8);
+    while index < digits.len() {
+        #[expect(clippy::indexing_slicing, reason = "the loop ends before")]
+        {
+            digits[index] = match byte {
+                b'A'..=b'Z' => byte.wrapping_sub(b'A'),
+                b'a'..=b'z' => byte.wrapping_sub(b'a').wrapping_add(26),
+                b'0'..=b'9' => byte.wrapping_sub(b'0').wrapping_add(52),
+                b'+' => 62,
+                b'/' => 63,
+                _ => NO_DIGIT,
+            };
+        }
+        index = index.wrapping_add(1);
+        byte = byte.wrapping_add(1);
+    }
+    digits
+};
 
 const BLANKS: [char; 2] = [' ', '\t'];
 const BLANKS_AND_LINE_ENDS: [char; 4] = [' ', '\t', '\r', '\n'];
