@@ -42,8 +42,8 @@ impl FingerprintWords {
         for (at, word) in typed.split_whitespace().enumerate().take(FINGERPRINT_WORDS + 2) {
             let known = words::number(word).or_else(|| words::completed(word).and_then(words::number));
             let position = at.saturating_add(1);
-            let meant = words::nearest(word);
-            all.push(known.ok_or(FingerprintWordsError::Word { position, meant })?);
+            let unknown = || FingerprintWordsError::Word { position, meant: words::nearest(word) };
+            all.push(known.ok_or_else(unknown)?);
         }
         let (check, numbers) = all.split_last().ok_or(FingerprintWordsError::Count)?;
         let numbers = numbers.try_into().map_err(|_| FingerprintWordsError::Count)?;
