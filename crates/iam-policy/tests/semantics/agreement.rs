@@ -14,7 +14,7 @@ use crate::world::REVISION;
 
 proptest! {
     // 1,200 worlds of 40 questions: 48,000 pairs.
-    #![proptest_config(ProptestConfig { cases: 1200, ..ProptestConfig::default() })]
+    #![proptest_config(crate::config(1200))]
 
     #[test]
     fn decisions_agree_with_the_slow_evaluator(world in arb_world(), questions in arb_questions(40)) {

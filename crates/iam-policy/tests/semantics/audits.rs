@@ -12,7 +12,7 @@ use crate::reference::{Question, Verdict};
 use crate::world::{BindingFact, REVISION};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 250, ..ProptestConfig::default() })]
+    #![proptest_config(crate::config(250))]
 
     #[test]
     fn a_back_test_shows_exactly_what_is_decided_otherwise(

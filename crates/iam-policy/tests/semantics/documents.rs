@@ -11,7 +11,7 @@ use crate::reference::Question;
 use crate::world::{Fate, REVISION, World};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(crate::config(400))]
 
     #[test]
     fn a_directory_that_was_written_and_read_decides_the_same(

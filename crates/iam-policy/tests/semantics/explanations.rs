@@ -11,7 +11,7 @@ use crate::reference::{Question, Verdict};
 use crate::world::{REVISION, directory_of};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(crate::config(600))]
 
     #[test]
     fn the_facts_alone_decide_the_same_and_without_any_of_them_otherwise(

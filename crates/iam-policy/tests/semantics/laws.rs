@@ -16,7 +16,7 @@ use crate::world::{
 };
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(crate::config(500))]
 
     #[test]
     fn one_more_allow_never_denies_more(

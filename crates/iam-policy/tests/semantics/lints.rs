@@ -11,7 +11,7 @@ use crate::rows::{add_policy, alice_with, allowing, group_with_a_policy};
 use crate::world::{BindingFact, ConditionFact, Fate, StatementFact, TestFact, World, id, user};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(crate::config(500))]
 
     #[test]
     fn what_is_without_effect_can_be_taken_away(

@@ -21,3 +21,15 @@ mod rows;
 mod what;
 mod who;
 mod world;
+
+/// So many cases; `PALISADE_LONG=21` makes it 21 times as many, and of the agreement with the slow evaluator more than
+/// a million questions.
+pub(crate) fn config(cases: u32) -> proptest::test_runner::Config {
+    let times = std::env::var("PALISADE_LONG").map_or(1, |text| text.parse().unwrap());
+    let max_global_rejects = 1024_u32.saturating_mul(times);
+    proptest::test_runner::Config {
+        cases: cases.saturating_mul(times),
+        max_global_rejects,
+        ..Default::default()
+    }
+}

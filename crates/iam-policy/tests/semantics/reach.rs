@@ -32,7 +32,7 @@ enum Attempt {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+    #![proptest_config(crate::config(120))]
 
     #[test]
     fn a_way_can_be_gone_and_where_there_is_none_no_changes_of_its_own_make_one(

@@ -16,7 +16,7 @@ use crate::arb::{arb_questions, arb_world};
 use crate::world::{World, directory_of};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(crate::config(400))]
 
     #[test]
     fn changes_in_any_order_make_the_directory_that_a_fresh_start_makes(

@@ -13,7 +13,7 @@ use crate::reference::Question;
 use crate::world::{REVISION, World};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+    #![proptest_config(crate::config(120))]
 
     #[test]
     fn what_can_exactly_says_the_same_of_each_permission_as_the_decision(

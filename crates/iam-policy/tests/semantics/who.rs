@@ -11,7 +11,7 @@ use crate::reference::{Question, Verdict};
 use crate::world::{REVISION, user};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 800, ..ProptestConfig::default() })]
+    #![proptest_config(crate::config(800))]
 
     #[test]
     fn who_can_is_everyone_asked_one_by_one_whatever_the_pages(
