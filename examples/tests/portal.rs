@@ -88,6 +88,27 @@ fn the_audit_log_is_a_page_for_people_who_log_in_with_an_access_key() {
     let page = browser.open(&format!("{}/portal/audit-logs?outcome=%22%3E%3Cb%3E", server.base));
     assert!(page.contains("role=\"alert\"") && !page.contains("<b>"), "{page}");
 
+    // The proof of an entry, checked without the log.
+    assert!(page.contains("role=\"alert\""));
+    let added = admin.post("/api/v1/projects", &json!({"name": "proven"}));
+    assert_eq!(added.0, 201);
+    let (_, log) = admin.get("/api/v1/audit-logs?action=projects:write");
+    let sequence = log["items"][0]["sequence"].as_u64().unwrap();
+    let page = browser.open(&format!("{}/portal/audit-logs?action=projects:write", server.base));
+    let link = format!("/portal/audit-logs/{sequence}/receipt");
+    assert!(page.contains(&format!("href=\"{link}\"")), "{page}");
+    let receipt = format!("{}/api/v1/audit-logs/{sequence}/receipt", server.base);
+    let mut receipt = ureq::get(receipt)
+        .header("authorization", format!("Bearer {}", server.admin_token.as_deref().unwrap()))
+        .call()
+        .unwrap();
+    let receipt = receipt.body_mut().read_to_string().unwrap();
+    let key = std::fs::read_to_string(folder.path().join("audit/proofs/key")).unwrap();
+    let verify = ["audit", "verify", "--receipt", "-", "--key", key.trim()];
+    let (exit, printed, said) = support::palisade(&verify, receipt.as_bytes());
+    assert_eq!(exit, 0, "{printed}{said}");
+    assert!(printed.contains("projects:write"), "{printed}");
+
     // Reading is recorded.
     let (_, log) = admin.get("/api/v1/audit-logs?action=audit-logs:read&limit=1000");
     let read =

@@ -142,6 +142,8 @@ endpoints! {
 
     PORTAL_LOG_IN = POST "/portal/login" "sessions:write" Own;
     PORTAL_LOG_OUT = POST "/portal/logout" "sessions:write" Own;
+    GET_RECEIPT = GET "/api/v1/audit-logs/{sequence}/receipt" "audit-logs:read" Root;
+    PORTAL_RECEIPT = GET "/portal/audit-logs/{sequence}/receipt" "audit-logs:read" Root;
     PORTAL_AUDIT_LOGS = GET "/portal/audit-logs" "audit-logs:read" Root;
 }
 

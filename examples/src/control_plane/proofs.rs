@@ -8,9 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use audit_log::AuditLog;
-use audit_log::tlog::{Ed25519Signer, PROOFS, Progress, PublishError, Publisher, StoreError, SystemTiles};
-use core_types::{SecretBytes, SecureRandom};
+use audit_log::tlog::{
+    Ed25519Signer, PROOFS, Progress, ProveError, Prover, PublishError, Publisher, Signer as _, StoreError,
+    SystemTiles,
+};
+use core_types::{Scope, SecretBytes, SecureRandom};
 
+use super::api_error::ApiError;
 use super::startup::{StartError, write_durably};
 
 /// Publishes into the folder `proofs` of the log's own.
@@ -55,6 +59,29 @@ impl Proofs {
         }
     }
 
+    /// The receipt of a record: published first, where it is newer than what was.
+    pub(crate) async fn receipt(self: &Arc<Self>, tenant: Scope, sequence: u64) -> Result<String, ApiError> {
+        let proofs = Arc::clone(self);
+        let proven = tokio::task::spawn_blocking(move || match proofs.prove(&tenant, sequence) {
+            Err(ReceiptError::Prove(ProveError::NotPublished)) => {
+                proofs.publish_blocking()?;
+                proofs.prove(&tenant, sequence)
+            }
+            proven => proven,
+        });
+        proven.await.map_err(|_| ApiError::internal())?.map_err(|error| {
+            tracing::error!(%error, sequence, "a record could not be proven");
+            ApiError::unavailable("the proof is not there")
+        })
+    }
+
+    fn prove(&self, tenant: &Scope, sequence: u64) -> Result<String, ReceiptError> {
+        let signer = Ed25519Signer::from_seed(KEY_NAME, &self.seed).map_err(ProofsError::from)?;
+        let tiles = SystemTiles::open(&self.folder).map_err(|_| ProveError::NotPublished)?;
+        let mut prover = Prover::new(Arc::new(tiles), signer.verifier().clone());
+        Ok(prover.prove(tenant, sequence)?.to_string())
+    }
+
     fn publish_blocking(&self) -> Result<Progress, ProofsError> {
         let mut publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *publisher {
@@ -66,6 +93,14 @@ impl Proofs {
             }
         }
     }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReceiptError {
+    #[error(transparent)]
+    Prove(#[from] ProveError),
+    #[error(transparent)]
+    Publish(#[from] ProofsError),
 }
 
 #[derive(Debug, thiserror::Error)]

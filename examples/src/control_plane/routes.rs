@@ -78,6 +78,8 @@ pub(crate) fn router<S: StateStore>(plane: Arc<ControlPlane<S>>) -> Result<Route
         .add_login(&endpoint::PORTAL_LOG_IN, portal::log_in::<S>, portal::access_key_of_form)
         .add(&endpoint::PORTAL_LOG_OUT, portal::log_out::<S>)
         .add(&endpoint::PORTAL_AUDIT_LOGS, portal::audit_log::<S>)
+        .add(&endpoint::GET_RECEIPT, audit_logs::receipt::<S>)
+        .add(&endpoint::PORTAL_RECEIPT, portal::receipt::<S>)
         .open("/portal/login", portal::login_form)
         .open("/portal/style.css", portal::style)
         .open("/healthz", health::<S>);

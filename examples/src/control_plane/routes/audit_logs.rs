@@ -4,8 +4,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use audit_log::{Cursor, Filter, Page, QueryError, export};
-use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue};
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
 use core_types::Scope;
 use serde_json::{Value, json};
@@ -44,6 +44,34 @@ pub(super) async fn list<S: StateStore>(
         Ok(Reply::ok(json!({"items": entries, "next": next})))
     })
     .await
+}
+
+/// The receipt of an entry (`.tlog-proof`, C2SP): whoever has the log's public key can check it without the log.
+pub(super) async fn receipt<S: StateStore>(
+    State(plane): State<Arc<ControlPlane<S>>>,
+    Path(sequence): Path<String>,
+    facts: RequestFacts,
+) -> Response {
+    perform(plane, &endpoint::GET_RECEIPT, facts, move |plane, _caller| async move {
+        receipt_of(&plane, &sequence).await
+    })
+    .await
+}
+
+/// The receipt of the entry of this sequence, to be kept as a file.
+pub(super) async fn receipt_of<S: StateStore>(
+    plane: &ControlPlane<S>,
+    sequence: &str,
+) -> Result<Reply, ApiError> {
+    let missing = || ApiError::not_found("entry");
+    let sequence: u64 = sequence.parse().map_err(|_| missing())?;
+    let before = Cursor::after(sequence.saturating_sub(1));
+    let page = read(plane, Filter::new(), before, 1).await?;
+    let entry = page.entries.first().filter(|entry| entry.sequence() == sequence).ok_or_else(missing)?;
+    let receipt = plane.proofs.receipt(entry.intent().tenant().clone(), sequence).await?;
+    let name = format!("attachment; filename=\"{sequence}.tlog-proof\"");
+    let name = HeaderValue::from_str(&name).map_err(|_| ApiError::internal())?;
+    Ok(Reply::text("text/plain; charset=utf-8", receipt).with_header(header::CONTENT_DISPOSITION, name))
 }
 
 /// How entries are written for other programs.

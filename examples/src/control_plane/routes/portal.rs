@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use audit_log::export::Rfc3339;
 use audit_log::{Cursor, Entry, Outcome, Page};
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use state_store::StateStore;
@@ -98,6 +98,18 @@ pub(super) async fn audit_log<S: StateStore>(
         Ok(page::headers()
             .into_iter()
             .fold(reply, |reply, (name, value): (HeaderName, HeaderValue)| reply.with_header(name, value)))
+    })
+    .await
+}
+
+/// The receipt of an entry, as a file.
+pub(super) async fn receipt<S: StateStore>(
+    State(plane): State<Arc<ControlPlane<S>>>,
+    Path(sequence): Path<String>,
+    facts: RequestFacts,
+) -> Response {
+    perform(plane, &endpoint::PORTAL_RECEIPT, facts, move |plane, _caller| async move {
+        audit_logs::receipt_of(&plane, &sequence).await
     })
     .await
 }
@@ -200,8 +212,11 @@ fn write_entry(out: &mut String, entry: &Entry) -> std::fmt::Result {
     ] {
         write!(out, "<td>{}</td>", Html(text))?;
     }
-    out.push_str("</tr>\n");
-    Ok(())
+    let sequence = entry.sequence();
+    writeln!(
+        out,
+        "<td><a href=\"/portal/audit-logs/{sequence}/receipt\" download aria-label=\"Receipt of entry {sequence}\">Receipt</a></td></tr>"
+    )
 }
 
 /// A value in a query (RFC 3986 2.1).
@@ -229,7 +244,7 @@ const FILTERS: [(&str, &str, &str); 7] = [
     ("from", "From", "2026-01-31T00:00:00Z"),
     ("until", "Until", "2026-02-01T00:00:00Z"),
 ];
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "Sequence",
     "Time",
     "Actor",
@@ -242,6 +257,7 @@ const COLUMNS: [&str; 12] = [
     "User agent",
     "Request",
     "Duration",
+    "Proof",
 ];
 
 #[cfg(test)]
