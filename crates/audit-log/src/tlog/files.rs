@@ -129,6 +129,11 @@ impl TreeFiles<'_> {
             self.write(path, &bundle)?;
         }
         for (level, index, _) in full {
+            // What was not begun before has no partial ones.
+            let starts = index.checked_shl(u32::from(level).saturating_add(1).saturating_mul(8));
+            if starts.is_none_or(|starts| starts >= before) {
+                continue;
+            }
             let entries = (level == 0).then(|| TilePath::entries(index));
             for path in TilePath::full(level, index).into_iter().chain(entries) {
                 self.remove_partial(path)?;

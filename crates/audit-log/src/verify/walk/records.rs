@@ -102,14 +102,15 @@ impl Walk<'_> {
         if let Some(trees) = &mut self.trees {
             trees.record(sequence, raw.chain, raw.entry, record.intent.tenant());
         }
-        let intent = link(&[0; 32], 0, record.intent_json.as_bytes());
+        // Only what goes on or ends a call is compared.
+        let intent = || link(&[0; 32], 0, record.intent_json.as_bytes());
         let is_consistent = match (record.kind, record.begun) {
             (Kind::Intent, _) => {
-                self.end.open.insert(sequence, OpenCall { intent, ..call });
+                self.end.open.insert(sequence, OpenCall { intent: intent(), ..call });
                 self.end.open.len() <= MAX_OPEN_CALLS
             }
             (Kind::Call, Some(begun)) => match self.end.open.remove(&begun) {
-                Some(open) => open.intent == intent,
+                Some(open) => open.intent == intent(),
                 // Begun where this pass did not look, or could not.
                 None => self.is_unseen(begun) && begun < sequence,
             },
