@@ -74,7 +74,7 @@ impl Trees {
     }
 
     /// Takes in a tenant's record.
-    pub(super) fn record(&mut self, sequence: u64, chain: Chain, entry: &[u8], tenant: &Scope) {
+    pub(super) fn record(&mut self, sequence: u64, chain: Chain, leaf: Option<Hash>, tenant: &Scope) {
         let slot = match self.slots.get(tenant) {
             Some(slot) => *slot,
             None => {
@@ -91,7 +91,7 @@ impl Trees {
                 slot
             }
         };
-        let leaf = Leaf::encode(sequence, entry).map(|leaf| (slot, Hash::of_leaf(&leaf)));
+        let leaf = leaf.map(|leaf| (slot, leaf));
         self.push(Pending { sequence, chain, leaf });
     }
 

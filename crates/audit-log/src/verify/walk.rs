@@ -3,6 +3,8 @@
 mod records;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::thread;
 
 use super::Mode;
 use super::finding::{Finding, FindingKind};
@@ -36,6 +38,8 @@ pub(crate) struct Walk<'a> {
     is_over: bool,
     // Here it had the record that something knows of which is not the log's own.
     matched_to: u64,
+    // How many may work at a batch.
+    threads: usize,
     // The trees of published proofs, as the records make them.
     trees: Option<Trees>,
     end: End,
@@ -118,6 +122,7 @@ impl<'a> Walk<'a> {
             last_listed: 0,
             is_over: false,
             matched_to: 0,
+            threads: thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_THREADS),
             trees: None,
             end: End::default(),
         };
@@ -450,3 +455,5 @@ impl<'a> Walk<'a> {
         self.position = Position { sequence: last, stored: None, computed: None };
     }
 }
+
+const MAX_THREADS: usize = 8;

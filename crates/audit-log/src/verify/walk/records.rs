@@ -1,11 +1,15 @@
 //! The records of a batch: their place in the chain, and what they say.
 
+use std::thread;
+
+use core_types::Scope;
+
 use super::{Known, OpenCall, Position, Source, Walk};
 use crate::checkpoint::{Chain, link};
 use crate::event::{Kind, Record};
 use crate::format::{BatchHeader, RawRecord};
 use crate::log::MAX_OPEN_CALLS;
-use crate::tlog::Epoch;
+use crate::tlog::{Epoch, Hash, Leaf};
 use crate::verify::finding::{Finding, FindingKind};
 
 impl Walk<'_> {
@@ -31,21 +35,21 @@ impl Walk<'_> {
             self.position = Position { sequence: before, stored: None, computed: None };
         }
         self.end.last_batch = Some(offset);
-        for record in records {
+        let prepared = prepare(self.position.stored, records, self.trees.is_some(), self.threads);
+        for (record, Prepared { linked, contents }) in records.iter().zip(prepared) {
             let at = offset.saturating_add(record.offset);
-            self.record(name, at, record);
+            self.record(name, at, record, linked);
             if record.intact {
-                self.contents(name, at, OpenCall { segment, offset, intent: [0; 32] }, record);
+                self.contents(name, at, OpenCall { segment, offset, intent: [0; 32] }, record, contents);
             }
         }
     }
 
-    /// Checks a record's place in the chain.
-    fn record(&mut self, name: &str, offset: u64, record: &RawRecord<'_>) {
+    /// Checks a record's place in the chain; `linked` is what it should be by what is stored before it.
+    fn record(&mut self, name: &str, offset: u64, record: &RawRecord<'_>, linked: Option<Chain>) {
         let Position { stored, computed, .. } = self.position;
         let sequence = record.sequence;
         let of = |previous: Chain| link(&previous, sequence, record.entry);
-        let linked = stored.map(of);
         let fits = linked == Some(record.chain) || computed.map(of) == Some(record.chain);
         let finding = if !record.intact {
             Some(Finding::new(FindingKind::Edited, sequence, sequence))
@@ -83,34 +87,34 @@ impl Walk<'_> {
     }
 
     /// Checks what an intact record says.
-    fn contents(&mut self, name: &str, offset: u64, call: OpenCall, raw: &RawRecord<'_>) {
+    fn contents(&mut self, name: &str, offset: u64, call: OpenCall, raw: &RawRecord<'_>, contents: Contents) {
         let sequence = raw.sequence;
-        if Kind::guess(raw.entry) == Some(Kind::Epoch)
-            && let Some(epoch) = Epoch::decode(raw.entry)
-        {
-            let trees = self.trees.as_mut();
-            let is_true = trees.is_none_or(|trees| trees.epoch(sequence, raw.chain, raw.entry, &epoch));
-            if epoch.through >= sequence || !is_true {
-                self.report.add(Finding::new(FindingKind::Inconsistent, sequence, sequence).at(name, offset));
+        let record = match contents {
+            Contents::Record(record) => record,
+            Contents::Epoch(epoch) => {
+                let trees = self.trees.as_mut();
+                let is_true = trees.is_none_or(|trees| trees.epoch(sequence, raw.chain, raw.entry, &epoch));
+                if epoch.through >= sequence || !is_true {
+                    let finding = Finding::new(FindingKind::Inconsistent, sequence, sequence);
+                    self.report.add(finding.at(name, offset));
+                }
+                return;
             }
-            return;
-        }
-        let Some(record) = Record::decode(raw.entry) else {
-            self.report.add(Finding::new(FindingKind::Malformed, sequence, sequence).at(name, offset));
-            return;
+            Contents::Nothing => {
+                self.report.add(Finding::new(FindingKind::Malformed, sequence, sequence).at(name, offset));
+                return;
+            }
         };
-        if let Some(trees) = &mut self.trees {
-            trees.record(sequence, raw.chain, raw.entry, record.intent.tenant());
+        if let (Some(trees), Some((tenant, leaf))) = (&mut self.trees, &record.leaf) {
+            trees.record(sequence, raw.chain, *leaf, tenant);
         }
-        // Only what goes on or ends a call is compared.
-        let intent = || link(&[0; 32], 0, record.intent_json.as_bytes());
         let is_consistent = match (record.kind, record.begun) {
             (Kind::Intent, _) => {
-                self.end.open.insert(sequence, OpenCall { intent: intent(), ..call });
+                self.end.open.insert(sequence, OpenCall { intent: record.intent, ..call });
                 self.end.open.len() <= MAX_OPEN_CALLS
             }
             (Kind::Call, Some(begun)) => match self.end.open.remove(&begun) {
-                Some(open) => open.intent == intent(),
+                Some(open) => open.intent == record.intent,
                 // Begun where this pass did not look, or could not.
                 None => self.is_unseen(begun) && begun < sequence,
             },
@@ -132,3 +136,88 @@ impl Walk<'_> {
         begun < self.floor || self.report.concerns(begun)
     }
 }
+
+/// What can be said of a record without those before it.
+struct Prepared {
+    /// Its chain hash, by the one that is stored before it.
+    linked: Option<Chain>,
+    contents: Contents,
+}
+
+enum Contents {
+    Record(Summary),
+    Epoch(Epoch),
+    /// Nothing that can be read.
+    Nothing,
+}
+
+struct Summary {
+    kind: Kind,
+    begun: Option<u64>,
+    // SHA-256 of the intent's bytes, of what begins or ends a call.
+    intent: Chain,
+    // Whose it is, and the hash of its leaf; where there are trees.
+    leaf: Option<(Scope, Option<Hash>)>,
+}
+
+/// Prepares a batch, with several threads where it has many records.
+fn prepare(
+    previous: Option<Chain>,
+    records: &[RawRecord<'_>],
+    has_trees: bool,
+    threads: usize,
+) -> Vec<Prepared> {
+    let before = std::iter::once(previous).chain(records.iter().map(|record| Some(record.chain)));
+    let pairs: Vec<_> = before.zip(records).collect();
+    let prepare_all = |pairs: &[(Option<Chain>, &RawRecord<'_>)]| -> Vec<Prepared> {
+        pairs.iter().map(|(previous, record)| Prepared::of(*previous, record, has_trees)).collect()
+    };
+    if threads <= 1 || pairs.len() < WORTH_A_THREAD {
+        return prepare_all(&pairs);
+    }
+    let mut parts = pairs.chunks(pairs.len().div_ceil(threads));
+    let first = parts.next().unwrap_or_default();
+    thread::scope(|scope| {
+        let others: Vec<_> = parts
+            .map(|part| (part, thread::Builder::new().spawn_scoped(scope, move || prepare_all(part)).ok()))
+            .collect();
+        let mut prepared = prepare_all(first);
+        for (part, other) in others {
+            prepared.extend(match other {
+                Some(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                None => prepare_all(part),
+            });
+        }
+        prepared
+    })
+}
+
+impl Prepared {
+    fn of(previous: Option<Chain>, raw: &RawRecord<'_>, has_trees: bool) -> Self {
+        let linked = previous.map(|previous| link(&previous, raw.sequence, raw.entry));
+        let contents = if raw.intact { Contents::of(raw, has_trees) } else { Contents::Nothing };
+        Self { linked, contents }
+    }
+}
+
+impl Contents {
+    fn of(raw: &RawRecord<'_>, has_trees: bool) -> Self {
+        if Kind::guess(raw.entry) == Some(Kind::Epoch)
+            && let Some(epoch) = Epoch::decode(raw.entry)
+        {
+            return Self::Epoch(epoch);
+        }
+        let Some(Record { kind, begun, intent_json, intent, .. }) = Record::decode(raw.entry) else {
+            return Self::Nothing;
+        };
+        let leaf = has_trees.then(|| {
+            let leaf = Leaf::encode(raw.sequence, raw.entry).map(|leaf| Hash::of_leaf(&leaf));
+            (intent.tenant().clone(), leaf)
+        });
+        // Only what begins or ends a call is compared.
+        let hash = if kind == Kind::Event { [0; 32] } else { link(&[0; 32], 0, intent_json.as_bytes()) };
+        Self::Record(Summary { kind, begun, intent: hash, leaf })
+    }
+}
+
+const WORTH_A_THREAD: usize = 64;
