@@ -27,10 +27,12 @@ use self::slab::Slab;
 use self::table::Table;
 use crate::authorizer::Authorizer;
 use crate::builtin::BuiltInRole;
-use crate::holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};
+use crate::holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, RoleRef};
 use crate::key::{NoPlace, Place, Stamped};
 use crate::pattern_set::PatternSet;
-use crate::record::{BindingRecord, BoundaryRecord, GroupRecord, PolicyRecord, RoleRecord, SubjectRecord};
+use crate::record::{
+    BindingRecord, BoundaryRecord, BreakGlassRecord, GroupRecord, PolicyRecord, RoleRecord, SubjectRecord,
+};
 
 /// Subjects, groups, roles and bindings of one instant; a [`View`](state_store::View) for a replica of the
 /// prefix [`PREFIX`](crate::PREFIX).
@@ -44,6 +46,7 @@ pub struct Directory {
     pub(crate) roles: Slab<RoleId, RoleNode>,
     pub(crate) policies: Slab<PolicyId, PolicyNode>,
     pub(crate) bindings: HashTrieMapSync<BindingId, Arc<[Arc<Bound>]>>,
+    glass: HashTrieMapSync<BreakGlassId, Slot<BreakGlassRecord>>,
     built_in: Arc<[(BuiltInRole, PatternSet, Signatures)]>,
     tenants: Tenants,
     // Keys of families that this version does not know.
@@ -62,6 +65,7 @@ impl Directory {
             roles: Slab::new(),
             policies: Slab::new(),
             bindings: HashTrieMapSync::new_sync(),
+            glass: HashTrieMapSync::new_sync(),
             built_in: BuiltInRole::ALL.iter().map(|role| built_in(*role)).collect(),
             tenants: Tenants::new(),
             unknown: HashTrieSetSync::new_sync(),
@@ -165,6 +169,11 @@ impl Directory {
         node.flat_map(|node| node.groups.iter()).filter_map(|membership| self.group(membership.group))
     }
 
+    /// The emergencies that nobody has closed, in no order.
+    pub fn broken_glass(&self) -> impl Iterator<Item = &BreakGlassRecord> {
+        self.glass.values().filter_map(Slot::present)
+    }
+
     /// The patterns of the role, without the policies that come with it; `None` when it does not exist or is
     /// unreadable, and of a policy.
     #[must_use]
@@ -208,6 +217,7 @@ impl Directory {
                 };
                 carried.is_some_and(|carried| carried.unreadable.contains(&id))
             }
+            Ok(Place::BreakGlass(id)) => self.glass.get(&id).is_some_and(Slot::is_unreadable),
             Ok(Place::Stamp(_) | Place::Started) => false,
             Err(NoPlace::Nameless) => true,
             Err(NoPlace::Unknown) => self.unknown.contains(key),
@@ -237,6 +247,16 @@ impl Directory {
 
     fn built_in(&self, name: BuiltInRole) -> Option<&PatternSet> {
         self.built_in.iter().find(|(role, ..)| *role == name).map(|(_, patterns, _)| patterns)
+    }
+
+    /// The record of broken glass, where it is readable.
+    pub(crate) fn glass(&self, id: BreakGlassId) -> Option<&Kept<BreakGlassRecord>> {
+        self.glass.get(&id)?.kept()
+    }
+
+    /// All records of broken glass, readable or not.
+    pub(crate) fn all_glass(&self) -> impl Iterator<Item = (BreakGlassId, bool)> {
+        self.glass.iter().map(|(id, slot)| (*id, slot.is_unreadable()))
     }
 
     /// Every membership that is readable, in no order.

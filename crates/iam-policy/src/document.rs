@@ -171,8 +171,8 @@ impl DirectoryDocument {
         text
     }
 
-    /// The document of all that is in the directory, but for what only a store needs: stamps, and the mark of the
-    /// first start.
+    /// The document of all that the directory decides by: without what only a store needs (stamps, and the mark of
+    /// the first start), and without records of broken glass.
     ///
     /// # Errors
     /// [`DocumentError::Unreadable`] when a record is: a document cannot say that.

@@ -6,7 +6,7 @@ use state_store::{Key, LimitError};
 use crate::authorizer::{Authorizer, denial, near_bindings, near_miss};
 use crate::decision::{Decision, DenyReason, NearMiss, StatementRef};
 use crate::directory::{Held, Live, PermissionSignature};
-use crate::holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};
+use crate::holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, RoleRef};
 use crate::key::Place;
 use crate::request::AccessRequest;
 
@@ -69,6 +69,8 @@ pub enum Fact {
     Role(RoleId),
     /// A policy.
     Policy(PolicyId),
+    /// A record of broken glass, on which no decision rests.
+    BreakGlass(BreakGlassId),
 }
 
 impl Fact {
@@ -86,6 +88,7 @@ impl Fact {
             Self::Binding(holder, id) => Place::Binding(*holder, *id).key(),
             Self::Role(id) => Place::Role(*id).key(),
             Self::Policy(id) => Place::Policy(*id).key(),
+            Self::BreakGlass(id) => Place::BreakGlass(*id).key(),
         }
     }
 }

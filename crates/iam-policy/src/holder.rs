@@ -14,6 +14,8 @@ core_types::id_kind! {
     pub Policy = "pol";
     /// A binding of a role or a policy to a holder at a scope.
     pub Binding = "bnd";
+    /// A record of broken glass.
+    pub BreakGlass = "brk";
 }
 
 /// The id of a group.
@@ -22,6 +24,8 @@ pub type GroupId = Id<Group>;
 pub type RoleId = Id<Role>;
 /// The id of a policy.
 pub type PolicyId = Id<Policy>;
+/// The id of a record of broken glass.
+pub type BreakGlassId = Id<BreakGlass>;
 /// The id of a binding.
 pub type BindingId = Id<Binding>;
 

@@ -3,7 +3,7 @@ use core::str::FromStr;
 use core_types::Subject;
 use state_store::{Key, LimitError};
 
-use crate::holder::{BindingId, GroupId, Holder, PolicyId, RoleId};
+use crate::holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId};
 
 /// What the keys of this crate begin with; a replica of the directory watches it.
 pub const PREFIX: &str = "iam-policy/";
@@ -18,6 +18,7 @@ pub(crate) enum Place {
     Boundary(Subject),
     Member(GroupId, Subject),
     Binding(Holder, BindingId),
+    BreakGlass(BreakGlassId),
     Stamp(Stamped),
     Started,
 }
@@ -53,6 +54,7 @@ impl Place {
             Self::Policy(id) => Key::new(format!("{PREFIX}policy/{id}")),
             Self::Boundary(id) => Key::new(format!("{PREFIX}boundary/{id}")),
             Self::Binding(holder, id) => Key::new(format!("{PREFIX}binding/{holder}/{id}")),
+            Self::BreakGlass(id) => Key::new(format!("{PREFIX}break-glass/{id}")),
             Self::Stamp(Stamped::Holder(id)) => Key::new(format!("{PREFIX}stamp/{id}")),
             Self::Stamp(Stamped::Role(id)) => Key::new(format!("{PREFIX}stamp/{id}")),
             Self::Stamp(Stamped::Policy(id)) => Key::new(format!("{PREFIX}stamp/{id}")),
@@ -76,6 +78,7 @@ impl Place {
             "group" => id.parse().ok().map(Self::Group),
             "role" => id.parse().ok().map(Self::Role),
             "policy" => id.parse().ok().map(Self::Policy),
+            "break-glass" => id.parse().ok().map(Self::BreakGlass),
             "boundary" => id.parse().ok().map(Self::Boundary),
             "member" => pair(id).map(|(group, subject)| Self::Member(group, subject)),
             "binding" => pair(id).map(|(holder, binding)| Self::Binding(holder, binding)),

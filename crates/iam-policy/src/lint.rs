@@ -58,6 +58,8 @@ pub enum Lint {
     EmptyRole,
     /// `IAM014`: something is bound to the group, and it has no members.
     NoMembers,
+    /// `IAM015`: glass was broken, and nobody has closed the emergency.
+    BrokenGlass,
 }
 
 impl Lint {
@@ -79,6 +81,7 @@ impl Lint {
             Self::Escalator => "IAM012",
             Self::EmptyRole => "IAM013",
             Self::NoMembers => "IAM014",
+            Self::BrokenGlass => "IAM015",
         }
     }
 
@@ -139,6 +142,10 @@ impl Directory {
         findings.extend(
             self.unknown_keys().map(|key| Finding::about(Lint::Unreadable, Fact::Unknown(key.clone()))),
         );
+        findings.extend(self.all_glass().map(|(id, is_unreadable)| {
+            let lint = if is_unreadable { Lint::Unreadable } else { Lint::BrokenGlass };
+            Finding::about(lint, Fact::BreakGlass(id))
+        }));
         findings.sort_unstable();
         findings
     }

@@ -13,6 +13,7 @@
 mod accounts;
 mod bindings;
 mod boundaries;
+mod break_glass;
 mod draft;
 mod groups;
 mod guard;
@@ -24,6 +25,7 @@ use core_types::{Principal, Restriction, UnixTime};
 use state_store::Batch;
 
 pub use self::accounts::FirstAdministrator;
+pub use self::break_glass::MAX_BREAK_GLASS_MILLIS;
 use crate::directory::Directory;
 
 /// The most bindings of one subject or group.

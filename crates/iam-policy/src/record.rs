@@ -11,6 +11,7 @@
 //! | `boundary/SUBJECT` | [`BoundaryRecord`] |
 //! | `member/grp_…/SUBJECT` | [`MembershipRecord`] |
 //! | `binding/HOLDER/bnd_…`, the holder a `SUBJECT` or `grp_…` | [`BindingRecord`] |
+//! | `break-glass/brk_…` | [`BreakGlassRecord`] |
 //! | `stamp/ID` | written anew whenever more is bound to the subject or group of this id, the subject joins a group, the role is bound, or the policy is bound or attached: a plan that depends on there being no more than it saw expects the stamp it saw. Only its revision matters |
 //! | `joined/grp_…` | likewise, whenever the group comes to have more members |
 //! | `forbidding` | likewise, whenever something comes to be forbidden to anyone |
@@ -24,7 +25,7 @@
 //! A binding may have denied anything to its holder: it denies everything to it, or to all its members. A role
 //! or a policy may have denied anything where it is bound: there it denies everything. Of a membership and of
 //! a group what is denied counts, and what is allowed does not. A key of no known family may hold what a later
-//! version denies by: while there is one, every decision is to deny.
+//! version denies by: while there is one, every decision is to deny. A record of broken glass decides nothing.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +33,8 @@ use core_types::{Limit, Restriction, Scope, Subject, UnixTime};
 use serde::{Deserialize, Serialize};
 use state_store::Record;
 
-use crate::holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};
+use crate::context::Text;
+use crate::holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, RoleRef};
 use crate::name::Name;
 use crate::pattern_set::PatternSet;
 use crate::policy::PolicyDocument;
@@ -118,6 +120,33 @@ pub struct BoundaryRecord {
     pub subject: Subject,
     /// What it may do at most.
     pub limit: Restriction,
+}
+
+/// That a subject was let do everything for a while, and what was taken away for it. A decision never looks at it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct BreakGlassRecord {
+    /// Which.
+    pub id: BreakGlassId,
+    /// Who.
+    pub subject: Subject,
+    /// Why.
+    pub reason: Text,
+    /// Since when.
+    pub at: UnixTime,
+    /// The first instant at which it is over.
+    pub until: UnixTime,
+    /// The binding by which it may.
+    pub binding: BindingId,
+    /// Whether it was disabled.
+    pub was_disabled: bool,
+    /// Its boundary, which was taken away.
+    pub boundary: Limit<Restriction>,
+    /// Its bindings that denied something, which were ended.
+    pub ended: BTreeSet<BindingId>,
+    /// The groups that denied it something, which it had to leave.
+    pub left: BTreeSet<GroupId>,
 }
 
 /// A subject's membership of a group.
@@ -249,6 +278,11 @@ impl Record for MembershipRecord {
 
 impl Record for BindingRecord {
     const KIND: &'static str = "iam-policy/binding";
+    const VERSION: u32 = 1;
+}
+
+impl Record for BreakGlassRecord {
+    const KIND: &'static str = "iam-policy/break-glass";
     const VERSION: u32 = 1;
 }
 

@@ -79,8 +79,18 @@ impl Entries<'_> {
     }
 
     fn has_unknown_family(&self) -> bool {
-        let families =
-            ["subject", "group", "role", "policy", "boundary", "member", "binding", "stamp", "joined"];
+        let families = [
+            "subject",
+            "group",
+            "role",
+            "policy",
+            "boundary",
+            "member",
+            "binding",
+            "break-glass",
+            "stamp",
+            "joined",
+        ];
         self.entries.keys().filter_map(|key| key.strip_prefix(PREFIX)).any(|key| {
             !["started", "forbidding"].contains(&key)
                 && key.split_once('/').is_none_or(|(family, _)| !families.contains(&family))

@@ -12,7 +12,8 @@ use crate::holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};
 use crate::key::{NoPlace, Place, Stamped};
 use crate::policy::Statement;
 use crate::record::{
-    BindingRecord, BoundaryRecord, GroupRecord, MembershipRecord, PolicyRecord, RoleRecord, SubjectRecord,
+    BindingRecord, BoundaryRecord, BreakGlassRecord, GroupRecord, MembershipRecord, PolicyRecord, RoleRecord,
+    SubjectRecord,
 };
 
 impl View for Directory {
@@ -44,6 +45,10 @@ impl View for Directory {
                 let fits = |record: &BindingRecord| record.id == id && record.holder == holder;
                 self.set_binding(read(value, fits)?, revision);
             }
+            Ok(Place::BreakGlass(id)) => {
+                let record = read::<BreakGlassRecord>(value, |record| record.id == id)?;
+                self.glass.insert_mut(id, present(record, revision));
+            }
             Ok(Place::Stamp(of)) => self.set_stamp(of, Some(revision)),
             Ok(Place::Started) => self.started = true,
             Err(NoPlace::Nameless) => {
@@ -65,6 +70,9 @@ impl View for Directory {
             Ok(Place::Policy(id)) => self.set_policy(id, Slot::Absent),
             Ok(Place::Member(group, subject)) => self.leave(group, subject),
             Ok(Place::Binding(holder, id)) => self.unbind(holder, id),
+            Ok(Place::BreakGlass(id)) => {
+                self.glass.remove_mut(&id);
+            }
             Ok(Place::Stamp(of)) => self.set_stamp(of, None),
             Ok(Place::Started) => self.started = false,
             Err(NoPlace::Nameless) => {}
@@ -86,6 +94,8 @@ impl View for Directory {
                 self.unbind(holder, id);
                 self.edit_carried(holder, |carried| carried.set_unreadable(id, true));
             }
+            // It decides nothing, and is to be looked at.
+            Ok(Place::BreakGlass(id)) => self.glass.insert_mut(id, Slot::Unreadable),
             // `put` accepts every value of these.
             Ok(Place::Stamp(_) | Place::Started) | Err(NoPlace::Nameless) => {}
             Err(NoPlace::Unknown) => self.unknown.insert_mut(key.clone()),

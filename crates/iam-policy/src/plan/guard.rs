@@ -339,7 +339,7 @@ fn lasts(ends: Limit<UnixTime>, until: Limit<UnixTime>) -> bool {
 }
 
 /// The first level of a home: all that a holder of this home can reach.
-fn tenant_of(home: &Scope) -> Scope {
+pub(super) fn tenant_of(home: &Scope) -> Scope {
     let mut scope = home.clone();
     while scope.depth() > 1 {
         let Some(parent) = scope.parent() else { break };

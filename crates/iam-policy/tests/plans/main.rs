@@ -7,6 +7,7 @@
 )]
 
 mod denials;
+mod emergencies;
 mod escalation;
 mod fixture;
 mod races;

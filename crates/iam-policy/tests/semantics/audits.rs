@@ -96,7 +96,7 @@ proptest! {
 
 #[test]
 fn what_was_used_last_is_known_of_each_pattern() {
-    let mut world = crate::rows::alice_with("apps:read", "/");
+    let mut world = crate::people::alice_with("apps:read", "/");
     world.roles[0].patterns.push(crate::arb::pattern("apps:write"));
     let directory = world.directory();
     let (permission, resource) = ("apps:read".parse().unwrap(), "project/web".parse().unwrap());

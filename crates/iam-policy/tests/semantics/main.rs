@@ -14,6 +14,7 @@ mod documents;
 mod explanations;
 mod laws;
 mod lints;
+mod people;
 mod reach;
 mod reference;
 mod replicas;

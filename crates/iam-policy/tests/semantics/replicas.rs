@@ -90,7 +90,7 @@ fn a_replica_of_a_store_answers_with_the_revision_it_decided_by() {
 
 #[test]
 fn a_record_under_another_records_key_is_unreadable() {
-    let world = World { subjects: crate::rows::alice_alone().subjects, ..World::default() };
+    let world = World { subjects: crate::people::alice_alone().subjects, ..World::default() };
     let (_, value) = world.entries().remove(0);
     let other = state_store::Key::new(format!("{PREFIX}subject/{}", crate::world::user(9))).unwrap();
     let mut directory = Directory::new();

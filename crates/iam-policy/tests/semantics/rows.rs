@@ -1,14 +1,17 @@
 //! The table of the README, row by row.
 
 use core_types::{Grant, Limit, Restriction, Scope, UnixTime};
-use iam_policy::{BuiltInRole, Holder, Missing, RoleRef};
+use iam_policy::{BuiltInRole, Directory, Holder, Missing, RoleRef};
 
 use crate::agreement::{decide, is_allowed};
 use crate::arb::pattern;
+use crate::people::{
+    add_policy, alice_alone, alice_with, allowing, answer, fate_of, group_with_a_policy, question, readable,
+};
 use crate::reference::{Question, Verdict};
 use crate::world::{
-    BindingFact, BoundaryFact, ConditionFact, Fate, GroupFact, MemberFact, PolicyFact, RoleFact,
-    StatementFact, SubjectFact, TestFact, World, id, user,
+    BindingFact, BoundaryFact, ConditionFact, Fate, GroupFact, MemberFact, StatementFact, TestFact, World,
+    id, user,
 };
 
 #[test]
@@ -391,6 +394,30 @@ fn the_built_in_roles_permit_what_their_names_say() {
 }
 
 #[test]
+fn a_record_of_broken_glass_says_nothing_readable_or_not() {
+    let world = alice_with("apps:read", "/");
+    let decided = |directory: &Directory| {
+        let ask = |permission: &str| is_allowed(directory, &question(permission, "/"));
+        [ask("apps:read"), ask("apps:write")]
+    };
+    let before = decided(&world.directory());
+    let id = "brk_00000000000000000000000001";
+    let glass = format!(
+        r#"{{"kind":"iam-policy/break-glass","version":1,"data":{{"id":"{id}","subject":"{}","reason":"fire","at":1,"until":9,"binding":"bnd_00000000000000000000000009","was_disabled":false,"boundary":"unlimited","ended":[],"left":[]}}}}"#,
+        user(1)
+    );
+    for text in [glass, "damaged".to_owned()] {
+        let mut entries = world.entries();
+        let key = state_store::Key::new(format!("iam-policy/break-glass/{id}")).unwrap();
+        entries.push((key, state_store::Value::new(text).unwrap()));
+        let directory = crate::world::directory_of(&entries);
+        assert_eq!(decided(&directory), before);
+        let now = UnixTime::EPOCH;
+        assert_eq!(directory.lint(now, None).len(), 1);
+    }
+}
+
+#[test]
 fn every_row_of_the_readme_names_a_test_that_exists() {
     let readme = include_str!("../../README.md");
     let here = include_str!("rows.rs");
@@ -402,85 +429,4 @@ fn every_row_of_the_readme_names_a_test_that_exists() {
     let is_row = |name: &&&str| here.contains(&format!("#[test]\nfn {name}()"));
     assert_eq!(rows.iter().filter(is_row).count(), rows.len());
     assert_eq!(rows.len() + 1, here.matches("#[test]\nfn ").count(), "and every test has its row");
-}
-
-/// Alice, user 1, who can reach everywhere and holds nothing.
-pub(crate) fn alice_alone() -> World {
-    let alice = SubjectFact { id: user(1), home: Scope::root(), enabled: true, fate: Fate::Readable };
-    World { subjects: vec![alice], ..World::default() }
-}
-
-/// Alice with a role of one pattern, bound at one scope by binding 1.
-pub(crate) fn alice_with(permissions: &str, scope: &str) -> World {
-    let (home, patterns, policies) = (Scope::root(), vec![pattern(permissions)], vec![]);
-    let role = RoleFact { id: id(2), home, patterns, policies, fate: Fate::Readable };
-    let binding = BindingFact {
-        id: id(1),
-        role: RoleRef::Custom(id(2)),
-        holder: Holder::Subject(user(1)),
-        scope: scope.parse().unwrap(),
-        expires_at: Limit::Unlimited,
-        fate: Fate::Readable,
-    };
-    World { roles: vec![role], bindings: vec![binding], ..alice_alone() }
-}
-
-/// Alice in group 3, which holds role 2 by binding 1; with the role comes policy 6, which denies `*:write`.
-pub(crate) fn group_with_a_policy(permissions: &str) -> World {
-    let mut world = alice_with(permissions, "/");
-    world.groups = vec![GroupFact { id: id(3), home: Scope::root(), fate: Fate::Readable }];
-    world.members = vec![MemberFact { group: id(3), subject: user(1), fate: Fate::Readable }];
-    world.bindings[0].holder = Holder::Group(id(3));
-    add_policy(&mut world, "/", vec![StatementFact { is_deny: true, ..allowing("*:write") }]);
-    world.bindings.truncate(1);
-    world.roles[0].policies = vec![id(6)];
-    world
-}
-
-/// Policy 6, bound to Alice by binding 5.
-pub(crate) fn add_policy(world: &mut World, scope: &str, statements: Vec<StatementFact>) {
-    let policy = PolicyFact { id: id(6), home: Scope::root(), statements, fate: Fate::Readable };
-    world.policies = vec![policy];
-    world.bindings.push(BindingFact {
-        id: id(5),
-        role: RoleRef::Policy(id(6)),
-        holder: Holder::Subject(user(1)),
-        scope: scope.parse().unwrap(),
-        expires_at: Limit::Unlimited,
-        fate: Fate::Readable,
-    });
-}
-
-pub(crate) fn allowing(permissions: &str) -> StatementFact {
-    StatementFact { is_deny: false, patterns: vec![pattern(permissions)], scopes: None, conditions: vec![] }
-}
-
-/// The first binding, as it would be readable.
-fn readable(world: &World) -> BindingFact {
-    BindingFact { fate: Fate::Readable, ..world.bindings[0].clone() }
-}
-
-fn fate_of<'w>(world: &'w mut World, part: &str) -> &'w mut Fate {
-    match part {
-        "role" => &mut world.roles[0].fate,
-        "binding" => &mut world.bindings[0].fate,
-        "membership" => &mut world.members[0].fate,
-        "policy" => &mut world.policies[0].fate,
-        _ => &mut world.groups[0].fate,
-    }
-}
-
-fn question(permission: &str, resource: &str) -> Question {
-    Question {
-        subject: user(1),
-        restriction: Restriction::unrestricted(),
-        permission: permission.parse().unwrap(),
-        resource: resource.parse().unwrap(),
-        now: UnixTime::EPOCH,
-        mfa: None,
-    }
-}
-
-fn answer(world: &World, permission: &str, resource: &str) -> Verdict {
-    decide(&world.directory(), &question(permission, resource))
 }

@@ -104,7 +104,7 @@ proptest! {
 
 #[test]
 fn a_cursor_of_another_state_is_refused_here_too() {
-    let directory = crate::rows::alice_with("apps:read", "/").directory();
+    let directory = crate::people::alice_with("apps:read", "/").directory();
     let (principal, whole) = (Principal::subject(crate::world::user(1)), Restriction::unrestricted());
     let (permission, scope) = ("apps:read".parse().unwrap(), Scope::root());
     let now = core_types::UnixTime::EPOCH;
@@ -119,7 +119,7 @@ fn a_cursor_of_another_state_is_refused_here_too() {
 
 #[test]
 fn a_batch_is_answered_in_order_by_one_state() {
-    let directory = crate::rows::alice_with("apps:read", "/").directory();
+    let directory = crate::people::alice_with("apps:read", "/").directory();
     let (principal, whole) = (Principal::subject(crate::world::user(1)), Restriction::unrestricted());
     let permissions: [Permission; 3] = ["apps:write", "apps:read", "db:read"].map(|it| it.parse().unwrap());
     let (scope, now) = (Scope::root(), core_types::UnixTime::EPOCH);

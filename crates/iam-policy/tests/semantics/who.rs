@@ -51,7 +51,7 @@ proptest! {
 
 #[test]
 fn a_cursor_of_another_state_is_refused() {
-    let world = crate::rows::alice_alone();
+    let world = crate::people::alice_alone();
     let directory = world.directory();
     let (permission, scope) = ("apps:read".parse().unwrap(), core_types::Scope::root());
     let context = iam_policy::Context::new();
