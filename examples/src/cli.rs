@@ -8,6 +8,7 @@ mod iam;
 mod iam_import;
 mod input;
 mod join;
+mod scan;
 mod ssh;
 mod token;
 mod token_state;
@@ -113,6 +114,7 @@ pub fn run(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Answer
         (Some("ssh"), Some("bundle-sign")) => ssh::bundle::sign(parser, streams),
         (Some("ssh"), Some("signing-key")) => ssh::bundle::signing_key(parser, streams),
         (Some("ssh"), Some("check")) => ssh::check(parser, streams),
+        (Some("token"), Some("scan")) => scan::scan(parser, streams),
         (Some("token"), Some("inspect")) => token::inspect(parser, streams),
         (Some("token"), Some("issue")) => token_state::issue(parser, streams),
         (Some("token"), Some("revoke")) => token_state::revoke(parser, streams),
@@ -204,6 +206,8 @@ const USAGE: &str = "usage: palisade NOUN VERB …
                                           signs keys: JSON objects with account, line, comment, expires_at
   ssh check FILE|-                        would each line be admitted as a public key?
   ssh signing-key FILE                    makes a key for signing bundles, prints its public half
+  token scan FILE|FOLDER|-… [--prefix P]… where are tokens? in texts, folders, git objects and packs; exit
+                                          status 1 when there are any, or something could not be read
   token inspect FILE|-                    is each line a well-formed token? says its id, never its secret
   token issue --data-dir DIR --name TEXT --owner SUBJECT (--permission P… [--scope S] | --inherit)
               [--project NAME] [--expires-at TIME] [--network CIDR…] [--max-uses N]
