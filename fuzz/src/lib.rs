@@ -14,6 +14,7 @@ mod core_types;
 mod follow;
 mod iam_policy;
 mod iam_policy_import;
+mod join_hmac;
 mod sshkey_registry;
 mod state_store;
 mod text;
@@ -55,6 +56,9 @@ pub const TARGETS: &[Target] = &[
     target("iam_policy_import_casbin", iam_policy_import::casbin, 1024),
     target("iam_policy_import_kubernetes", iam_policy_import::kubernetes, 1024),
     target("iam_policy_text", iam_policy::text, 256),
+    target("join_hmac_frames", join_hmac::frames, 2048),
+    target("join_hmac_records", join_hmac::records, 2048),
+    target("join_hmac_text", join_hmac::text, 256),
     target("sshkey_registry_blob", sshkey_registry::blob, 600),
     target("sshkey_registry_block_list", sshkey_registry::block_list, 640),
     target("sshkey_registry_bundle", sshkey_registry::bundle, 64),
