@@ -208,8 +208,7 @@ fn per_second(callers: usize, call: impl Fn() + Sync) -> f64 {
 }
 
 fn open(path: &Path) -> AuditLog {
-    let options = Options::new().with_segment_bytes(64 << 20);
-    AuditLog::open(path, Arc::new(SystemClock::new()), &SystemRandom::new(), &options).unwrap()
+    AuditLog::open(path, Arc::new(SystemClock::new()), &SystemRandom::new(), &Options::new()).unwrap()
 }
 
 fn intent() -> Intent {
