@@ -1,6 +1,7 @@
 //! Names, holders, roles and networks, documents of policies, and the records that decisions are taken by.
 
 mod directory;
+mod documents;
 
 use std::net::IpAddr;
 
@@ -12,6 +13,7 @@ use iam_policy::{
 };
 
 pub(crate) use self::directory::directory;
+pub(crate) use self::documents::{covers, directory_document, request};
 use crate::follow::NOW;
 use crate::text::{is_canonical_network, is_id, is_segment, read};
 
