@@ -1,13 +1,20 @@
 //! After the answer is gone, no plaintext of it is left in the process's memory.
 
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    reason = "a helper that fails is a test that fails"
+)]
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::time::Duration;
 
+use core_types::Principal;
 use pollster::block_on;
-use token_vault::testing::{Fixture, owner, request};
+use token_vault::attenuated::attenuate;
+use token_vault::testing::{Fixture, owner, request, restriction};
 
 #[test]
 fn an_issued_secret_is_nowhere_once_its_answer_is_dropped() {
@@ -15,18 +22,54 @@ fn an_issued_secret_is_nowhere_once_its_answer_is_dropped() {
         let mut fixture = Fixture::new().await;
         let wish = request(owner(&fixture.random)).delegable();
         let issued = fixture.vault.plan_issue(wish, fixture.now(), &fixture.random).unwrap();
+        let (id, owner) = (issued.info.id, issued.info.owner);
         fixture.commit(issued.batch).await;
-        // Kept as its complement, so that what is looked for is not found in the searcher.
-        let complement: Vec<u8> = issued.token.expose_once(|text| {
+        // Kept as complements, so that what is looked for is not found in the searcher.
+        let mut complements = issued.token.expose_once(|text| {
             assert!(fixture.vault.verify(text, &fixture.context()).is_ok());
-            assert!(
-                holds(&complement_of(text.get(34..77).unwrap().as_bytes())),
-                "the search finds what is there"
-            );
-            complement_of(text.get(34..77).unwrap().as_bytes())
+            let complements = complements_of(text);
+            assert!(holds(&complements[0]), "the search finds what is there");
+            complements
         });
-        assert!(!holds(&complement), "the digits of the secret are left");
+        for complement in &complements {
+            assert!(!holds(complement), "the secret is left");
+        }
+        let by = Principal::subject(owner);
+        let rotated =
+            fixture.vault.plan_rotate(id, Duration::ZERO, by, fixture.now(), &fixture.random).unwrap();
+        fixture.commit(rotated.batch).await;
+        complements.extend(rotated.token.expose_once(|text| {
+            assert!(fixture.vault.verify(text, &fixture.context()).is_ok());
+            let bound = restriction("apps:read", "project/web");
+            let narrowed = attenuate(fixture.vault.format(), text, &bound).unwrap();
+            let tag = narrowed.expose_once(|text| {
+                assert!(fixture.vault.verify(text, &fixture.context()).is_ok());
+                complement_of(text.get(text.len() - 43..).unwrap().as_bytes())
+            });
+            let mut complements = complements_of(text);
+            complements.push(tag);
+            complements
+        }));
+        for (number, complement) in complements.iter().enumerate() {
+            assert!(!holds(complement), "secret or tag {number} is left");
+        }
     });
+}
+
+/// Of the digits of a token's secret, and of its bytes.
+fn complements_of(text: &str) -> Vec<Vec<u8>> {
+    let digits = text.get(34..77).unwrap().as_bytes();
+    let mut number = vec![0_u8; 32];
+    for digit in digits {
+        let mut carry = DIGITS.iter().position(|known| known == digit).unwrap();
+        for byte in number.iter_mut().rev() {
+            carry += usize::from(*byte) * 62;
+            *byte = u8::try_from(carry & 255).unwrap();
+            carry >>= 8;
+        }
+    }
+    number.iter_mut().for_each(|byte| *byte = !*byte);
+    vec![complement_of(digits), number]
 }
 
 fn complement_of(bytes: &[u8]) -> Vec<u8> {
@@ -68,3 +111,5 @@ fn holds(complement: &[u8]) -> bool {
     }
     false
 }
+
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
