@@ -30,9 +30,7 @@ use std::sync::Arc;
 use core_types::{MachineId, RandomError, SecretBytes, SecureRandom};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
-pub use file::StateFile;
-#[cfg(feature = "testing")]
-pub use file::Step;
+pub use file::{StateFile, Step};
 #[cfg(feature = "passphrase")]
 pub use passphrase::{Passphrase, PassphraseSealer};
 pub use seal::Sealer;

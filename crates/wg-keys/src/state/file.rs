@@ -225,7 +225,7 @@ impl fmt::Debug for StateFile {
     }
 }
 
-/// What has been done of writing a file.
+/// What has been done of writing a file; tests look at it (feature `testing`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Step {
