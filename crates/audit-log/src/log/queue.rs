@@ -86,6 +86,8 @@ struct State {
     // Calls whose intent was taken and whose completion was not: each may add one record beyond the bounds.
     open: usize,
     durable: Durable,
+    // The writing thread sleeps until something arrives.
+    is_awaited: bool,
     end: Option<AppendError>,
     // Told when the writing thread is done.
     closers: Vec<Arc<Ticket<Result<Checkpoint, AppendError>>>>,
@@ -99,6 +101,7 @@ impl Shared {
             bytes: 0,
             open: 0,
             durable,
+            is_awaited: false,
             end: None,
             closers: Vec::new(),
             finished: None,
@@ -123,7 +126,8 @@ impl Shared {
 
     /// Puts a record in the queue; waits while there is no room.
     pub(super) async fn push_when_room(&self, item: Item) -> Result<(), AppendError> {
-        let mut waiting = item;
+        // Most find room, and need not listen for it.
+        let Some(mut waiting) = self.try_push(item)? else { return Ok(()) };
         loop {
             // Listening begins before looking, so that no room goes unseen.
             let listener = self.room.listen();
@@ -189,16 +193,22 @@ impl Shared {
     fn enqueue(&self, mut state: MutexGuard<'_, State>, item: Item) {
         state.bytes = state.bytes.saturating_add(item.entry.len());
         state.queue.push_back(item);
+        // To wake somebody costs a call of the system, also where nobody sleeps.
+        let is_awaited = state.is_awaited;
         drop(state);
-        self.arrived.notify_one();
+        if is_awaited {
+            self.arrived.notify_one();
+        }
     }
 
     /// Waits for records.
     pub(super) fn wait(&self) {
         let mut state = self.lock();
         while state.queue.is_empty() && state.end.is_none() {
+            state.is_awaited = true;
             state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.is_awaited = false;
     }
 
     /// Whether nothing is in the queue and nothing will be.
