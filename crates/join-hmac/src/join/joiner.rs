@@ -1,17 +1,21 @@
 //! The machine that joins.
 
+mod secret;
+
 use core::time::Duration;
 use std::sync::Arc;
 
 use core_types::SecureRandom;
 
+pub use self::secret::JoinSecret;
+use self::secret::Kind;
 use super::approval::JoinIntent;
 use super::channel::Channel;
 use super::clock::Monotonic;
 use super::keys::{self, Keys, Purpose, Transcript};
 use super::record::{JoinerRecord, Progress};
 use super::rules::Rules;
-use crate::code::{CODE_RUNS, PairingCode};
+use crate::code::PairingCode;
 use crate::cpace;
 use crate::error::JoinError;
 use crate::mac::{Digest, Parts};
@@ -21,41 +25,6 @@ use crate::wire::message::{self, Accept, Challenge, Done, Hello, Proof, Resume};
 
 /// How long a joiner waits for the whole join at most.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(3600);
-
-/// What the joining machine knows.
-#[derive(Debug)]
-pub struct JoinSecret {
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Ticket(Ticket),
-    Code { code: PairingCode, runs: u32 },
-}
-
-impl JoinSecret {
-    /// A ticket.
-    #[must_use]
-    pub const fn ticket(ticket: Ticket) -> Self {
-        Self { kind: Kind::Ticket(ticket) }
-    }
-
-    /// A code. It begins [`CODE_RUNS`] runs and no more: each shows whoever answers whether one guess was right.
-    #[must_use]
-    pub const fn code(code: PairingCode) -> Self {
-        Self { kind: Kind::Code { code, runs: CODE_RUNS } }
-    }
-
-    /// How many runs are left; `None` where there is nothing to count.
-    #[must_use]
-    pub const fn runs_left(&self) -> Option<u32> {
-        match &self.kind {
-            Kind::Ticket(_) => None,
-            Kind::Code { runs, .. } => Some(*runs),
-        }
-    }
-}
 
 /// A join as the joining machine sees it, in the state `S`.
 #[derive(Debug)]
