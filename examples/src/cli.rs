@@ -12,6 +12,7 @@ mod scan;
 mod ssh;
 mod token;
 mod token_state;
+mod wg;
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -101,6 +102,10 @@ pub fn run(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Answer
         (Some("audit"), Some("prove")) => audit::prove(parser, streams),
         (Some("join"), Some("mac")) => join::mac(parser, streams),
         (Some("join"), Some("verify-mac")) => join::verify_mac(parser, streams),
+        (Some("ssh"), Some("authorized-keys")) => ssh::bundle::authorized_keys(parser, streams),
+        (Some("ssh"), Some("bundle-install")) => ssh::bundle::install(parser, streams),
+        (Some("ssh"), Some("bundle-show")) => ssh::bundle::show(parser, streams),
+        (Some("ssh"), Some("bundle-sign")) => ssh::bundle::sign(parser, streams),
         (Some("iam"), Some("check")) if iam_import::is_asked(&parser) => iam_import::check(parser, streams),
         (Some("iam"), Some("check")) => iam::check(parser, streams),
         (Some("iam"), Some("lint")) => iam::lint(parser, streams),
@@ -108,16 +113,17 @@ pub fn run(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Answer
         (Some("iam"), Some("who-can")) => iam::who_can(parser, streams),
         (Some("iam"), Some("what-can")) => iam::what_can(parser, streams),
         (Some("iam"), Some("import")) => iam_import::import(parser, streams),
-        (Some("ssh"), Some("authorized-keys")) => ssh::bundle::authorized_keys(parser, streams),
-        (Some("ssh"), Some("bundle-install")) => ssh::bundle::install(parser, streams),
-        (Some("ssh"), Some("bundle-show")) => ssh::bundle::show(parser, streams),
-        (Some("ssh"), Some("bundle-sign")) => ssh::bundle::sign(parser, streams),
-        (Some("ssh"), Some("signing-key")) => ssh::bundle::signing_key(parser, streams),
         (Some("ssh"), Some("check")) => ssh::check(parser, streams),
+        (Some("ssh"), Some("signing-key")) => ssh::bundle::signing_key(parser, streams),
         (Some("token"), Some("scan")) => scan::scan(parser, streams),
         (Some("token"), Some("inspect")) => token::inspect(parser, streams),
         (Some("token"), Some("issue")) => token_state::issue(parser, streams),
         (Some("token"), Some("revoke")) => token_state::revoke(parser, streams),
+        (Some("wg"), Some("apply")) => wg::apply(parser, streams),
+        (Some("wg"), Some("init")) => wg::init(parser, streams),
+        (Some("wg"), Some("render")) => wg::render(parser, streams),
+        (Some("wg"), Some("rotate")) => wg::rotate(parser, streams),
+        (Some("wg"), Some("show")) => wg::show(parser, streams),
         (Some("help"), None) => help(streams),
         (None, _) => Err(CliError::usage(USAGE)),
         (Some(noun), verb) => {
@@ -188,6 +194,12 @@ const USAGE: &str = "usage: palisade NOUN VERB …
                                           MicroCloud's MAC of standard input, as an Authorization value
   join verify-mac … --authorization H [--lenient]
                                           is it right for standard input?
+  ssh authorized-keys PLACE [--max-age SECS] [--when-stale refuse|keep] %u %f [%t %k]
+                                          sshd's AuthorizedKeysCommand: the line of this key, if it may log in
+  ssh bundle-install PLACE FILE|-         puts a newer bundle in place of the one that is there
+  ssh bundle-show PLACE                   what a bundle has, every byte verified
+  ssh bundle-sign --key FILE --machine SCOPE --revision N --out FILE FILE|-
+                                          signs keys: JSON objects with account, line, comment, expires_at
   iam check --policies FILE --requests FILE|-    decides each line of requests
   iam check --from aws|kubernetes|casbin --policies FILE… --requests FILE|-
                                           the same in the terms of that system; casbin's model is one of the files
@@ -198,12 +210,6 @@ const USAGE: &str = "usage: palisade NOUN VERB …
   iam import --from aws|kubernetes|casbin FILE|-… [--scope S] [--arn-prefix P] [--report]
                                           that system's policies as a directory; or what became of each statement
                                           (iam verbs take --now MILLISECONDS; else it is now)
-  ssh authorized-keys PLACE [--max-age SECS] [--when-stale refuse|keep] %u %f [%t %k]
-                                          sshd's AuthorizedKeysCommand: the line of this key, if it may log in
-  ssh bundle-install PLACE FILE|-         puts a newer bundle in place of the one that is there
-  ssh bundle-show PLACE                   what a bundle has, every byte verified
-  ssh bundle-sign --key FILE --machine SCOPE --revision N --out FILE FILE|-
-                                          signs keys: JSON objects with account, line, comment, expires_at
   ssh check FILE|-                        would each line be admitted as a public key?
   ssh signing-key FILE                    makes a key for signing bundles, prints its public half
   token scan FILE|FOLDER|-… [--prefix P]… where are tokens? in texts, folders, git objects and packs; exit
@@ -214,6 +220,16 @@ const USAGE: &str = "usage: palisade NOUN VERB …
                                           issues a token of a stopped server and prints it, once
   token revoke --data-dir DIR (ID | --owner SUBJECT | --project NAME | --all | --leaked FILE|-)
               [--issued-before TIME]      ends tokens of a stopped server
+  wg init --state FILE [--machine-id ID] [--listen-port N]
+                                          makes a machine's WireGuard keys; never overwrites
+  wg show --state FILE                    public key, epoch, address; never a secret
+  wg rotate --state FILE [--activate|--finish|--abort]
+                                          prepares a new key; puts it in use; erases the old one; drops the new one
+  wg render --state FILE --peers FILE|- --format wg|wg-quick|uapi
+                                          the configuration, private key included
+  wg apply --state FILE --peers FILE|- --interface IF [--allow-shrinking] [--dry-run]
+                                          changes a user-space device by what differs, in a safe order
+                                          (wg verbs take --passphrase-file FILE: the state is sealed)
 
 PLACE is --bundle FILE --signers FILE --machine SCOPE [--owner UID]: the bundle, whose are believed, which machine
 it is for, who else than root the files may belong to.
