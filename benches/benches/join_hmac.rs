@@ -8,7 +8,8 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::arithmetic_side_effects,
-    reason = "a bench that fails should say so"
+    clippy::disallowed_methods,
+    reason = "a bench that fails should say so, and a bench looks at the clock"
 )]
 
 use std::hint::black_box;

@@ -70,7 +70,7 @@ fn run(name: &str, world: &World, has_rivals: bool) -> f64 {
         floor::strings(world),
         ours.decisions(world),
         ours.restricted(world),
-        ours.from_strings(world),
+        ours.by_strings(world),
     ];
     if has_rivals {
         cedar = (cedar_rival::expert(world), cedar_rival::idiomatic(world));

@@ -42,7 +42,7 @@ impl Ours {
     }
 
     /// Principal, permission and scope are parsed for each decision.
-    pub(crate) fn from_strings<'a>(&'a self, world: &'a World) -> Contender<'a> {
+    pub(crate) fn by_strings<'a>(&'a self, world: &'a World) -> Contender<'a> {
         let texts = world.requests.iter().map(|request| {
             let (permission, scope) = (&world.permissions[request.permission], &world.scopes[request.scope]);
             [request.principal.to_string(), permission.to_string(), scope.to_string()]
