@@ -424,7 +424,16 @@ impl<'a> Walk<'a> {
             Step::Batch(header, bytes) => {
                 match format::records(&header, bytes, seed) {
                     Some(records) => self.batch(&name, number, offset, &header, &records),
-                    None => self.unreadable(&name, offset, header.first, header.next().saturating_sub(1)),
+                    // It says that it is what was read before.
+                    None if header.first < next => {
+                        let last = header.next().saturating_sub(1);
+                        let finding = Finding::new(FindingKind::Inserted, header.first, last);
+                        self.report.add(finding.at(name, offset));
+                    }
+                    None => {
+                        self.missing_before(&name, offset, header.first);
+                        self.unreadable(&name, offset, header.first, header.next().saturating_sub(1));
+                    }
                 }
                 return Ok(Some(offset.saturating_add(u64::from(header.length))));
             }

@@ -29,11 +29,7 @@ impl Walk<'_> {
             }
             return;
         }
-        if header.first > next {
-            let before = header.first.saturating_sub(1);
-            self.report.add(Finding::new(FindingKind::Missing, next, before).at(name, offset));
-            self.position = Position { sequence: before, stored: None, computed: None };
-        }
+        self.missing_before(name, offset, header.first);
         self.end.last_batch = Some(offset);
         let prepared = prepare(self.position.stored, records, self.trees.is_some(), self.threads);
         for (record, Prepared { linked, contents }) in records.iter().zip(prepared) {
@@ -42,6 +38,15 @@ impl Walk<'_> {
             if record.intact {
                 self.contents(name, at, OpenCall { segment, offset, intent: [0; 32] }, record, contents);
             }
+        }
+    }
+
+    /// Reports the records that should stand between the last one and `first`.
+    pub(super) fn missing_before(&mut self, name: &str, offset: u64, first: u64) {
+        let (next, before) = (self.position.sequence.saturating_add(1), first.saturating_sub(1));
+        if next <= before {
+            self.report.add(Finding::new(FindingKind::Missing, next, before).at(name, offset));
+            self.position = Position { sequence: before, stored: None, computed: None };
         }
     }
 
