@@ -7,7 +7,7 @@ use lexopt::prelude::ValueExt as _;
 use serde_json::json;
 use token_vault::RevocationReason;
 use token_vault::format::MAX_TOKEN_LEN;
-use token_vault::scan::Scanner;
+use token_vault::scan::scan;
 use token_vault::vault::Many;
 
 use super::{Answer, CliError, Streams, print_json, print_line};
@@ -169,11 +169,7 @@ fn tokens_in(file: &str, streams: &mut Streams<'_>) -> Result<Vec<String>, CliEr
     let mut found = Vec::new();
     super::input::each_line(file, MAX_SCANNED_LINE, streams, |_, line, _| {
         let super::input::Line::Whole(bytes) = line else { return Ok(()) };
-        let mut scanner = Scanner::new(&format);
-        let mut places = Vec::new();
-        scanner.feed(&bytes, |finding| places.push(finding));
-        scanner.finish(|finding| places.push(finding));
-        for finding in places {
+        for finding in scan(&format, &bytes) {
             let start = usize::try_from(finding.offset).unwrap_or(usize::MAX);
             let text = bytes.get(start..).unwrap_or_default();
             let text = text.get(..finding.length.min(MAX_TOKEN_LEN)).unwrap_or_default();

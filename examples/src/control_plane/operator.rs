@@ -10,11 +10,11 @@ use core_types::{Clock as _, Limit, Principal, Restriction, Scope, Subject, Toke
 use state_store::Batch;
 use state_store_redb::RedbStore;
 use token_vault::vault::{LeakOutcome, LeakPolicy, Many};
-use token_vault::{IssuedToken, PlanError, RevocationReason, TokenInfo};
+use token_vault::{IssuedToken, RevocationReason, TokenInfo};
 
 use super::api_error::ApiError;
 use super::project;
-use super::routes::parse_field;
+use super::routes::{parse_field, refused_change};
 use super::startup::{self, StartError, api_token_kind};
 use super::state::{ControlPlane, State};
 use super::token_wish::TokenWish;
@@ -100,8 +100,9 @@ impl Operator {
             let by = self.principal(state)?;
             match which {
                 Which::One(id) => {
-                    let change =
-                        vault.plan_revoke(*id, by, reason, now).map_err(|error| refused(state, &error))?;
+                    let change = vault
+                        .plan_revoke(*id, by, reason, now)
+                        .map_err(|error| refused_change(state, &error))?;
                     Ok(((), change.batch))
                 }
                 Which::Many(many, issued_before) => {
@@ -123,7 +124,7 @@ impl Operator {
         }
         let revoked = self.recorded("api-tokens:write", now, |state| {
             let outcome = self.plane.vault.plan_leak(found, LeakPolicy::Revoke, by, now);
-            match outcome.map_err(|error| refused(state, &error))? {
+            match outcome.map_err(|error| refused_change(state, &error))? {
                 LeakOutcome::Ours { info, change } => {
                     Ok((Some(*info), change.map_or_else(Batch::new, |change| change.batch)))
                 }
@@ -178,16 +179,6 @@ impl Operator {
     fn principal(&self, state: &State) -> Result<Principal, ApiError> {
         let first = state.iam.view().subjects().map(|subject| subject.id).min();
         first.map(Principal::subject).ok_or_else(ApiError::internal)
-    }
-}
-
-fn refused(state: &State, error: &PlanError) -> ApiError {
-    match error {
-        PlanError::NotFound => ApiError::not_found("token"),
-        PlanError::Unchanged | PlanError::Revoked => {
-            ApiError::taken("already_revoked", "the token is revoked already")
-        }
-        error => state.internal(error),
     }
 }
 

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use state_store::StateStore;
 
+pub(crate) use self::api_tokens::refused_change;
 use self::serving::{Routes, audit, detached};
 use super::MAX_BODY_BYTES;
 use super::api_error::ApiError;

@@ -111,24 +111,12 @@ pub(super) async fn revoke<S: StateStore>(
         let id: TokenId = parse_id("token", &id)?;
         plane
             .change(|state| {
-                let missing = || ApiError::not_found("token");
-                // A token of another project is no token here.
-                let known = plane.vault.get(id).filter(|info| caller.scope.contains(&info.home));
-                let reason = match known.ok_or_else(missing)?.owner {
+                let reason = match known(&plane, &caller, id)?.owner {
                     owner if owner == caller.subject() => RevocationReason::Unneeded,
                     _ => RevocationReason::Administrative,
                 };
-                let change =
-                    plane.vault.plan_revoke(id, caller.principal(), reason, caller.now).map_err(|error| {
-                        match error {
-                            PlanError::NotFound => missing(),
-                            PlanError::Unchanged => {
-                                ApiError::taken("already_revoked", "the token is revoked already")
-                            }
-                            error => state.internal(&error),
-                        }
-                    })?;
-                Ok(((), change.batch))
+                let change = plane.vault.plan_revoke(id, caller.principal(), reason, caller.now);
+                Ok(((), change.map_err(|error| refused_change(state, &error))?.batch))
             })
             .await?;
         Ok(Reply::done())
@@ -148,9 +136,7 @@ pub(super) async fn rotate<S: StateStore>(
         let overlap = Duration::from_secs(parse_body::<Rotation>(body.bytes()?)?.overlap_seconds);
         let (token, info) = plane
             .change(|state| {
-                let missing = || ApiError::not_found("token");
-                let known = plane.vault.get(id).filter(|info| caller.scope.contains(&info.home));
-                let known = known.ok_or_else(missing)?;
+                let known = known(&plane, &caller, id)?;
                 // Whoever rotates a token holds it afterwards.
                 if caller.token.id() != id {
                     guard_owner(state, &caller, known.owner, &known.restriction)?;
@@ -165,12 +151,10 @@ pub(super) async fn rotate<S: StateStore>(
                     .vault
                     .plan_rotate(id, overlap, caller.principal(), caller.now, &plane.random)
                     .map_err(|error| match error {
-                        PlanError::NotFound => missing(),
-                        PlanError::Revoked => ApiError::taken("already_revoked", "the token is revoked"),
                         PlanError::NotApplicable => {
                             ApiError::invalid("refused", "it has ended, or the overlap is too long")
                         }
-                        error => state.internal(&error),
+                        error => refused_change(state, &error),
                     })?;
                 Ok(((rotated.token, rotated.info), rotated.batch))
             })
@@ -190,14 +174,11 @@ pub(super) async fn end_overlap<S: StateStore>(
         let id: TokenId = parse_id("token", &id)?;
         plane
             .change(|state| {
-                let missing = || ApiError::not_found("token");
-                plane.vault.get(id).filter(|info| caller.scope.contains(&info.home)).ok_or_else(missing)?;
+                known(&plane, &caller, id)?;
                 let change = plane.vault.plan_end_overlap(id, caller.principal(), caller.now);
                 let change = change.map_err(|error| match error {
-                    PlanError::NotFound => missing(),
                     PlanError::Unchanged => ApiError::taken("no_overlap", "no earlier secret is accepted"),
-                    PlanError::Revoked => ApiError::taken("already_revoked", "the token is revoked"),
-                    error => state.internal(&error),
+                    error => refused_change(state, &error),
                 })?;
                 Ok(((), change.batch))
             })
@@ -213,8 +194,7 @@ pub(super) async fn revoke_all<S: StateStore>(
     facts: RequestFacts,
 ) -> Response {
     perform(plane, &endpoint::REVOKE_ALL_TOKENS, facts, move |plane, caller| async move {
-        revoke_many(&plane, &caller, &Many::AtHomeIn(caller.scope.clone()), RevocationReason::Administrative)
-            .await
+        revoke_many(&plane, &caller, &Many::AtHomeIn(caller.scope.clone())).await
     })
     .await
 }
@@ -230,7 +210,7 @@ pub(super) async fn revoke_of_user<S: StateStore>(
         if plane.current()?.iam.view().subject(owner).is_none() {
             return Err(ApiError::not_found("user"));
         }
-        revoke_many(&plane, &caller, &Many::OwnedBy(owner), RevocationReason::Administrative).await
+        revoke_many(&plane, &caller, &Many::OwnedBy(owner)).await
     })
     .await
 }
@@ -239,8 +219,8 @@ async fn revoke_many<S: StateStore>(
     plane: &ControlPlane<S>,
     caller: &Caller,
     many: &Many,
-    reason: RevocationReason,
 ) -> Result<Reply, ApiError> {
+    let reason = RevocationReason::Administrative;
     plane
         .change(|state| {
             let planned =
@@ -335,6 +315,27 @@ fn guard_bounds(caller: &Caller) -> Result<(), ApiError> {
         ))
     } else {
         Ok(())
+    }
+}
+
+/// The token, where it is one of the request's project: one of another is no token here.
+fn known<S: StateStore>(
+    plane: &ControlPlane<S>,
+    caller: &Caller,
+    id: TokenId,
+) -> Result<TokenInfo, ApiError> {
+    let known = plane.vault.get(id).filter(|info| caller.scope.contains(&info.home));
+    known.ok_or_else(|| ApiError::not_found("token"))
+}
+
+/// Why a token was not changed, for whoever asked.
+pub(crate) fn refused_change(state: &state::State, error: &PlanError) -> ApiError {
+    match error {
+        PlanError::NotFound => ApiError::not_found("token"),
+        PlanError::Unchanged | PlanError::Revoked => {
+            ApiError::taken("already_revoked", "the token is revoked already")
+        }
+        error => state.internal(error),
     }
 }
 
