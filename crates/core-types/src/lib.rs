@@ -3,6 +3,8 @@
 mod error;
 pub mod fingerprint;
 pub mod id;
+#[cfg(feature = "serde")]
+mod objects;
 pub mod permission;
 pub mod principal;
 pub mod random;
@@ -18,6 +20,8 @@ pub mod time;
 pub use error::{ParseError, RandomError, RestrictionError};
 pub use fingerprint::Fingerprint;
 pub use id::{Id, IdKind, MachineId, RequestId, ServiceAccountId, TokenId, UserId};
+#[cfg(feature = "serde")]
+pub use objects::Objects;
 pub use permission::{Permission, PermissionPattern};
 pub use principal::{Principal, Subject};
 pub use random::SecureRandom;

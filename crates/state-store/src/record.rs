@@ -2,8 +2,10 @@
 //!
 //! A record is stored as JSON (RFC 8259): `{"kind":"…","version":…,"data":{…}}`, written without white space.
 //! `kind` names what it is, `version` the shape of `data`. Reading refuses every other kind and version, unknown
-//! and repeated fields, and anything before the opening or after the closing brace.
+//! and repeated fields, an array where an object is meant, and anything before the opening or after the closing
+//! brace.
 
+use core_types::Objects;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +35,6 @@ pub fn encode<R: Record>(record: &R) -> Result<Value, RecordError> {
 /// # Errors
 /// [`RecordError`] when it is no such record.
 pub fn decode<R: Record>(value: &Value) -> Result<R, RecordError> {
-    // serde would take an array of the three fields for an object of them.
     let bytes = value.as_bytes();
     if bytes.first() != Some(&b'{') {
         return Err(RecordError::Malformed { kind: R::KIND, line: 1, column: 1 });
@@ -41,19 +42,26 @@ pub fn decode<R: Record>(value: &Value) -> Result<R, RecordError> {
     if bytes.last() != Some(&b'}') {
         return Err(RecordError::Malformed { kind: R::KIND, line: 1, column: bytes.len() });
     }
-    match serde_json::from_slice::<Envelope<&str, R>>(bytes) {
+    match read::<Envelope<&str, R>>(bytes) {
         Ok(envelope) => {
             check::<R>(envelope.kind, envelope.version)?;
             Ok(envelope.data)
         }
         Err(error) => {
             // Of a later version, say that rather than what its data look like from here.
-            if let Ok(other) = serde_json::from_slice::<Envelope<&str, IgnoredAny>>(bytes) {
+            if let Ok(other) = read::<Envelope<&str, IgnoredAny>>(bytes) {
                 check::<R>(other.kind, other.version)?;
             }
             Err(malformed::<R>(&error))
         }
     }
+}
+
+fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let read = T::deserialize(Objects::new(&mut json))?;
+    json.end()?;
+    Ok(read)
 }
 
 #[derive(Serialize, Deserialize)]
