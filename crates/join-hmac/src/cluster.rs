@@ -183,20 +183,31 @@ impl Cluster {
     }
 
     /// The batch that makes a machine a member, by the entry that its admission
-    /// [signed](crate::join::Admission::sign); and the state after it.
+    /// [signed](crate::join::Admission::sign), or that notes that it is one already; and the state after it.
     ///
     /// # Errors
-    /// [`ClusterError::Unknown`] when the join was aborted meanwhile.
+    /// [`ClusterError::Unknown`] when the join was aborted meanwhile; [`ClusterError::Damaged`] when there is no entry
+    /// and the machine is no member.
     pub fn plan_admitted(
         &self,
         record: InitiatorRecord,
-        entry: &Entry,
+        entry: Option<&Entry>,
     ) -> Result<(Batch, TrustStore), ClusterError> {
         let pending = self.joined(&record.machine()).map(|(known, _)| *known.session());
         if pending != Some(*record.session()) {
             return Err(ClusterError::Unknown);
         }
-        let (mut batch, after) = self.plan_append(entry)?;
+        let (mut batch, after) = match entry {
+            Some(entry) => self.plan_append(entry)?,
+            None => {
+                let mut batch = Batch::new();
+                batch.require(Key::new(STATE)?, Expect::Revision(self.revision))?;
+                (batch, self.store.clone())
+            }
+        };
+        if after.member(&record.entry().id()).is_none_or(|member| member.entry() != record.entry()) {
+            return Err(ClusterError::Damaged);
+        }
         self.put_join(&mut batch, &record.joined())?;
         Ok((batch, after))
     }

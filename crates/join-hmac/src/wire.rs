@@ -14,14 +14,52 @@ pub(crate) mod message;
 
 use crate::error::WireError;
 
+/// The most bytes of a connection's first frame: a nonce, a few digests, a key and numbers.
+pub const MAX_FIRST_FRAME_LEN: usize = 512;
+
 /// The most bytes of a frame, but for the two kinds that hold members.
 pub const MAX_FRAME_LEN: usize = 16 << 10;
 
 /// The most bytes of a frame that holds members.
 pub const MAX_LONG_FRAME_LEN: usize = 2 << 20;
 
-/// What comes before the fields.
-pub(crate) const HEADER_LEN: usize = 4;
+/// The bytes of a frame before its fields: the type and the length of the fields.
+pub const HEADER_LEN: usize = 4;
+
+/// How many bytes follow this header on a stream: for reading a frame whole, and nothing of what comes after it.
+///
+/// # Errors
+/// [`WireError::TooLong`] when the frame would be longer than `max`: nothing of it need be read.
+pub fn fields_len(header: [u8; HEADER_LEN], max: usize) -> Result<usize, WireError> {
+    let [_, high, middle, low] = header;
+    let length = usize::try_from(u32::from_be_bytes([0, high, middle, low])).unwrap_or(usize::MAX);
+    if length.saturating_add(HEADER_LEN) > max { Err(WireError::TooLong { limit: max }) } else { Ok(length) }
+}
+
+/// What a machine begins a connection with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a member answers both, and nothing else")]
+pub enum Opening {
+    /// A new join: for [`Window::hello`](crate::join::Window::hello).
+    Hello,
+    /// One that was interrupted: for [`Window::resume`](crate::join::Window::resume).
+    Resume,
+}
+
+impl Opening {
+    /// Which of the two a frame is; only its type is looked at.
+    ///
+    /// # Errors
+    /// [`WireError::Kind`] for any other, [`WireError::Truncated`] for none.
+    pub fn of(frame: &[u8]) -> Result<Self, WireError> {
+        match frame.first() {
+            Some(&message::HELLO) => Ok(Self::Hello),
+            Some(&message::RESUME) => Ok(Self::Resume),
+            Some(_) => Err(WireError::Kind),
+            None => Err(WireError::Truncated),
+        }
+    }
+}
 
 /// Builds a frame.
 pub(crate) struct Writer {
@@ -80,12 +118,11 @@ impl<'a> Reader<'a> {
             return Err(WireError::TooLong { limit: max });
         }
         let (header, rest) = frame.split_first_chunk::<HEADER_LEN>().ok_or(WireError::Truncated)?;
-        let [found, high, middle, low] = *header;
+        let [found, ..] = *header;
         if found != kind {
             return Err(WireError::Kind);
         }
-        let length = usize::try_from(u32::from_be_bytes([0, high, middle, low])).unwrap_or(usize::MAX);
-        if rest.len() != length {
+        if rest.len() != fields_len(*header, max)? {
             return Err(WireError::Truncated);
         }
         Ok(Self { rest })

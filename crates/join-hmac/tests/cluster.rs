@@ -107,7 +107,7 @@ fn a_join_is_three_commits_and_all_of_it_is_read_back() {
     assert_eq!(Lookup::ticket(&cluster, &id).unwrap().used_by(), [record.machine()]);
     let (admitting, admission) = initiator.receive(&installed, NOW).unwrap().into_parts();
     let entry = admission.sign(cluster.store(), &world.alpha).unwrap().unwrap();
-    let (batch, after) = cluster.plan_admitted(record, &entry).unwrap();
+    let (batch, after) = cluster.plan_admitted(record, Some(&entry)).unwrap();
     assert!(world.commit(batch));
     let cluster = world.load();
     assert_eq!(cluster.store().state_id(), after.state_id());
@@ -179,8 +179,40 @@ fn an_aborted_join_cannot_be_admitted() {
     let cluster = world.load();
     let entry = admission.sign(cluster.store(), &world.alpha).unwrap().unwrap();
     let machine = record.machine();
-    assert_eq!(cluster.plan_admitted(record, &entry).unwrap_err(), ClusterError::Unknown);
+    assert_eq!(cluster.plan_admitted(record, Some(&entry)).unwrap_err(), ClusterError::Unknown);
     assert_eq!(cluster.plan_abort(&machine).unwrap_err(), ClusterError::Unknown);
+}
+
+#[test]
+fn a_member_that_lost_its_record_joins_anew_as_the_member_it_is() {
+    let world = World::new();
+    for run in 0..2 {
+        let ticket = world.ticket();
+        let (joiner, installed, initiator, _) = world.approved("beta", ticket);
+        let (admitting, admission) = initiator.receive(&installed, NOW).unwrap().into_parts();
+        let cluster = world.load();
+        let entry = admission.sign(cluster.store(), &world.alpha).unwrap();
+        assert_eq!(entry.is_none(), run == 1, "it is added once");
+        let record = cluster.join(&admission.entry().certificate().fingerprint()).unwrap();
+        let epoch = record.epoch();
+        let (batch, _) = cluster.plan_admitted(record, entry.as_ref()).unwrap();
+        assert!(world.commit(batch));
+        let cluster = world.load();
+        let (_, since) = block_on(cluster.since(&world.store, epoch)).unwrap();
+        let admitted = admitting.admitted(&since, cluster.store()).unwrap();
+        let joined = joiner.receive(admitted.frame(), NOW).unwrap();
+        assert_eq!(joined.store().state_id(), cluster.store().state_id());
+        assert_eq!(cluster.store().members().count(), 2);
+        assert_eq!(cluster.joins().map(InitiatorRecord::progress).collect::<Vec<_>>(), [Progress::Joined]);
+    }
+}
+
+#[test]
+fn without_an_entry_nobody_is_noted_as_a_member() {
+    let world = World::new();
+    let ticket = world.ticket();
+    let (.., record) = world.approved("beta", ticket);
+    assert_eq!(world.load().plan_admitted(record, None).unwrap_err(), ClusterError::Damaged);
 }
 
 #[test]

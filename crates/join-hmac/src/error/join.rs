@@ -71,6 +71,36 @@ pub enum JoinError {
     Random(#[from] RandomError),
 }
 
+impl JoinError {
+    /// A stable word for it: for the log, not for the other side.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Wire(_) => "malformed_frame",
+            Self::Trust(_) => "members_refused",
+            Self::Member(_) => "malformed_member",
+            Self::Refused => "refused",
+            Self::Aborted => "aborted",
+            Self::TimedOut => "timed_out",
+            Self::NoRunsLeft => "no_runs_left",
+            Self::Suite => "no_common_suite",
+            Self::Reflected => "reflected",
+            Self::Peer => "another_certificate",
+            Self::Mac => "wrong_mac",
+            Self::Signature => "wrong_signature",
+            Self::Share => "malformed_share",
+            Self::Key => "another_key",
+            Self::State => "other_members",
+            Self::NotAMember => "not_a_member",
+            Self::Intent => "another_intent",
+            Self::Unknown => "unknown",
+            Self::Policy => "not_allowed_by_ticket",
+            Self::Busy => "busy",
+            Self::Random(_) => "no_randomness",
+        }
+    }
+}
+
 /// Why an approval does not make a machine join. The join is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -128,6 +128,13 @@ impl Initiator<AwaitApproval> {
         }
     }
 
+    /// Takes a frame that comes while somebody is asked. The machine has nothing to say then but that it gave up, so
+    /// the join is over: drop it, nothing was stored.
+    #[must_use]
+    pub fn receive(self, frame: &[u8]) -> JoinError {
+        self.common.aborted(frame)
+    }
+
     /// Refuses; the frame tells the machine. Nothing was stored.
     #[must_use]
     pub fn reject(self) -> Vec<u8> {
@@ -151,7 +158,11 @@ impl Initiator<AwaitApproval> {
             return Err(ApprovalError::TooManyChanges);
         }
         let store = base.apply_all(since)?;
-        store.check_new(&self.common.entry)?;
+        // A machine that lost its record after it was let in asks anew, as the member it is.
+        let entry = &self.common.entry;
+        if store.member(&entry.id()).is_none_or(|known| known.entry() != entry) {
+            store.check_new(entry)?;
+        }
         Ok(store)
     }
 

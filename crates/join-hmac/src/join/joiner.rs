@@ -1,5 +1,6 @@
 //! The machine that joins.
 
+mod resume;
 mod secret;
 
 use core::time::Duration;
@@ -21,7 +22,7 @@ use crate::error::JoinError;
 use crate::mac::{Digest, Parts};
 use crate::ticket::Ticket;
 use crate::trust::{Identity, MemberEntry, MemberId, PublicKey, Standing, StateId, TrustStore};
-use crate::wire::message::{self, Accept, Challenge, Done, Hello, Proof, Resume};
+use crate::wire::message::{self, Accept, Challenge, Done, Hello, Proof};
 
 /// How long a joiner waits for the whole join at most.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(3600);
@@ -396,43 +397,6 @@ impl Joiner<AwaitDone> {
         let key = session.keys.key(Purpose::Resumption);
         let record = JoinerRecord::new(Progress::Joined, session.id, &key, common.entry, store.clone());
         Ok(Joined { store, member: id, record })
-    }
-}
-
-impl JoinerRecord {
-    /// Goes on with a join that a crash or a lost connection interrupted, over a new connection; the frame is to be
-    /// sent. When it is refused, the cluster knows of no such join: delete the record and begin anew.
-    ///
-    /// # Errors
-    /// [`JoinError::State`] unless it is pending; [`JoinError::Random`].
-    pub fn resume(
-        &self,
-        channel: Channel,
-        now: Monotonic,
-        rng: &dyn SecureRandom,
-    ) -> Result<(Joiner<AwaitDone>, Vec<u8>), JoinError> {
-        if self.progress() != Progress::Pending {
-            return Err(JoinError::State);
-        }
-        let mut nonce = [0; 32];
-        rng.fill(&mut nonce)?;
-        let keys = Keys::resumed(*self.resumption(), *self.session());
-        let mut resume = Resume {
-            session: *self.session(),
-            nonce,
-            fingerprint: self.entry().certificate().fingerprint(),
-            root: self.store().root(),
-            mac: [0; 32],
-        };
-        let binding = channel.binding();
-        resume.mac = keys.mac(Purpose::JoinerResumes, &[&binding, &resume.bare().finish()]);
-        let frame = resume.to_bytes();
-        let transcript = Transcript::new(&binding, &frame, &[]);
-        let session = Box::new(Session { id: *self.session(), keys, transcript });
-        let entry = self.entry().clone();
-        let deadline = now.saturating_add(MAX_LIFETIME);
-        let common = Box::new(Common { entry, channel, deadline, rules: Rules::ALL });
-        Ok((Joiner { common, state: AwaitDone { session, store: self.store().clone() } }, frame))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core_types::Fingerprint;
 
-use super::{MAX_FRAME_LEN, MAX_LONG_FRAME_LEN, Reader, Writer};
+use super::{MAX_FIRST_FRAME_LEN, MAX_FRAME_LEN, MAX_LONG_FRAME_LEN, Reader, Writer};
 use crate::cpace::Share;
 use crate::error::{TrustError, WireError};
 use crate::mac::Digest;
@@ -59,7 +59,7 @@ impl Hello {
     }
 
     pub(crate) fn parse(frame: &[u8]) -> Result<Self, WireError> {
-        let mut reader = Reader::new(frame, HELLO, MAX_HELLO_LEN)?;
+        let mut reader = Reader::new(frame, HELLO, MAX_FIRST_FRAME_LEN)?;
         let versions = offered(reader.field(1)?, 1)?;
         let suites = offered(reader.field(2)?, 2)?;
         if reader.byte(3)? != JOINER {
@@ -297,7 +297,7 @@ impl Resume {
     }
 
     pub(crate) fn parse(frame: &[u8]) -> Result<Self, WireError> {
-        let mut reader = Reader::new(frame, RESUME, MAX_FRAME_LEN)?;
+        let mut reader = Reader::new(frame, RESUME, MAX_FIRST_FRAME_LEN)?;
         let resume = Self {
             session: reader.array(1)?,
             nonce: reader.array(2)?,
@@ -317,6 +317,3 @@ fn entries(list: &[&[u8]]) -> Result<Vec<Entry>, TrustError> {
 fn wire(error: WireError) -> TrustError {
     TrustError::Member(error.into())
 }
-
-/// A first message has a nonce, two digests, a key and a few numbers.
-const MAX_HELLO_LEN: usize = 512;

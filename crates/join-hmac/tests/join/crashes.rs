@@ -206,6 +206,24 @@ fn an_abort_by_the_machine_reaches_the_operator() {
 }
 
 #[test]
+fn an_abort_by_the_machine_while_somebody_is_asked_reaches_the_operator() {
+    let mut world = World::new("alpha");
+    let text = world.ticket(2).expose(str::to_owned);
+    let machine = Machine::new("beta");
+    let mut window = window(&world);
+    let mut run = || {
+        let mut secret = JoinSecret::ticket(Ticket::parse(&text).unwrap());
+        proven(&world, &mut window, &machine, &mut secret).unwrap()
+    };
+    let (joiner, initiator) = run();
+    assert_eq!(initiator.receive(&joiner.abort()), JoinError::Aborted);
+    let (joiner, initiator) = run();
+    let mut forged = joiner.abort();
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(initiator.receive(&forged), JoinError::Mac);
+}
+
+#[test]
 fn a_forged_abort_is_no_abort() {
     let mut world = World::new("alpha");
     let machine = Machine::new("beta");
