@@ -5,7 +5,7 @@ use state_store::replica::Snapshot;
 use crate::condition::Truth;
 use crate::decision::{Allow, Decision, Deny, DenyReason, NearMiss};
 use crate::directory::{
-    Bound, Directory, Held, Live, PermissionSignature, RoleNumber, Said, Slot, Source, reaches,
+    Bound, Directory, Entrance, Held, Live, PermissionSignature, RoleNumber, Said, Slot, Source, reaches,
 };
 use crate::error::GrantsError;
 use crate::policy::Effect;
@@ -56,20 +56,23 @@ impl<'a> Authorizer<'a> {
         {
             return deny(DenyReason::RestrictionExpired { at });
         }
+        let Some(entrance) = live.entrance(request) else {
+            return deny(DenyReason::TenantMismatch);
+        };
         let signature = PermissionSignature::of(request.permission);
         let mut allow = None;
         for source in live.sources() {
             // Out of its reach it could not have said anything.
             let unreadable = source.carried().unreadable.first();
-            if let Some(binding) = unreadable.filter(|_| source.reaches(request.resource)) {
+            if let Some(binding) = unreadable.filter(|_| source.enters(request.resource, &entrance)) {
                 return deny(DenyReason::UnreadableBinding { binding: *binding, via: source.group_id() });
             }
-            for held in source.concerning(request, signature) {
+            for held in source.concerning(request, signature, entrance) {
                 if let Some(denial) = denial(&held, request) {
                     return deny(denial);
                 }
                 if allow.is_none() {
-                    allow = self.grant(&held, request);
+                    allow = self.grant(&held, request, &entrance);
                 }
             }
         }
@@ -137,7 +140,13 @@ impl<'a> Authorizer<'a> {
             Slot::Present(kept) => kept.record.limit.grants(),
         };
         let mut grants: Vec<Grant> = Vec::new();
-        for held in live.held(now) {
+        let at_home = live.held(now).map(|held| (held, Limit::Unlimited));
+        let trusts = live.trusts().filter(|trust| trust.is_in_force(now));
+        let let_in = trusts.flat_map(|trust| {
+            let limit = trust.limit.grants();
+            live.held_by(trust, now).map(move |held| (held, limit))
+        });
+        for (held, trusted) in at_home.chain(let_in) {
             let Some(clause) = held.allowing() else { continue };
             for (scope, permissions) in clause
                 .scopes_below(&held.bound.record.scope)
@@ -145,11 +154,8 @@ impl<'a> Authorizer<'a> {
                 .flat_map(|scope| clause.permissions().iter().map(move |permissions| (scope, permissions)))
             {
                 let grant = Grant::new(permissions.clone(), scope.clone());
-                match boundary {
-                    Limit::Unlimited => grants.push(grant),
-                    Limit::Only(limits) => {
-                        grants.extend(limits.iter().filter_map(|limit| limit.intersect(&grant)));
-                    }
+                for grant in within(trusted, grant) {
+                    grants.extend(within(boundary, grant));
                 }
                 if grants.len() > MAX_EFFECTIVE_GRANTS {
                     return Err(GrantsError::TooMany { limit: MAX_EFFECTIVE_GRANTS });
@@ -163,7 +169,12 @@ impl<'a> Authorizer<'a> {
     }
 
     /// The allow that this is, if it allows what is asked.
-    pub(crate) fn grant(&self, held: &Held<'_>, request: &AccessRequest<'_>) -> Option<Allow> {
+    pub(crate) fn grant(
+        &self,
+        held: &Held<'_>,
+        request: &AccessRequest<'_>,
+        entrance: &Entrance<'_>,
+    ) -> Option<Allow> {
         let clause = held.allowing()?;
         let grants = clause.permissions().matches(request.permission)
             && clause.is_at(request.resource)
@@ -174,9 +185,18 @@ impl<'a> Authorizer<'a> {
             role: record.role,
             via: held.source.group_id(),
             statement: clause.reference(),
+            trust: entrance.trust(),
             depth: held.bound.depth,
             revision: self.revision,
         })
+    }
+}
+
+/// What the limit leaves of the grant.
+fn within(limit: Limit<&[Grant]>, grant: Grant) -> Vec<Grant> {
+    match limit {
+        Limit::Unlimited => vec![grant],
+        Limit::Only(limits) => limits.iter().filter_map(|limit| limit.intersect(&grant)).collect(),
     }
 }
 
@@ -205,9 +225,10 @@ pub(crate) fn denial(held: &Held<'_>, request: &AccessRequest<'_>) -> Option<Den
 pub(crate) fn near_bindings<'a>(
     live: &Live<'a>,
     request: &AccessRequest<'_>,
+    entrance: Entrance<'a>,
 ) -> impl Iterator<Item = (Source<'a>, (RoleNumber, &'a Bound))> {
     let resource = request.resource;
-    let sources = live.sources().filter(move |source| source.grants() && source.reaches(resource));
+    let sources = live.sources().filter(move |source| source.grants() && source.enters(resource, &entrance));
     let all = sources.flat_map(|source| source.carried().bindings.iter().map(move |entry| (source, entry)));
     all.filter(move |(_, (_, bound))| reaches(&bound.record.scope, resource))
 }
@@ -218,8 +239,9 @@ pub(crate) fn near_miss(
     bound: &Bound,
     request: &AccessRequest<'_>,
     signature: PermissionSignature,
+    entrance: &Entrance<'_>,
 ) -> Option<NearMiss> {
-    let (missing, statement) = source.only_lack(role, bound, request, signature)?;
+    let (missing, statement) = source.only_lack(role, bound, request, signature, entrance)?;
     let (binding, role) = (bound.record.id, bound.record.role);
     Some(NearMiss { binding, role, via: source.group_id(), statement, missing })
 }

@@ -1,7 +1,7 @@
 use core_types::{Scope, UnixTime};
 use state_store::Revision;
 
-use crate::holder::{BindingId, GroupId, PolicyId, RoleRef};
+use crate::holder::{BindingId, GroupId, PolicyId, RoleRef, TrustId};
 
 /// The answer to an [`AccessRequest`](crate::AccessRequest), and why.
 ///
@@ -44,6 +44,7 @@ pub struct Allow {
     pub(crate) role: RoleRef,
     pub(crate) via: Option<GroupId>,
     pub(crate) statement: Option<StatementRef>,
+    pub(crate) trust: Option<TrustId>,
     pub(crate) depth: usize,
     pub(crate) revision: Revision,
 }
@@ -71,6 +72,12 @@ impl Allow {
     #[must_use]
     pub const fn statement(&self) -> Option<StatementRef> {
         self.statement
+    }
+
+    /// The trust that lets the subject into the resource's tenant; `None` when it is at home there.
+    #[must_use]
+    pub const fn trust(&self) -> Option<TrustId> {
+        self.trust
     }
 
     /// The scope of the binding, given the resource of the request: the ancestor of it, or itself, at the
@@ -130,6 +137,9 @@ pub enum DenyReason {
         /// When.
         at: UnixTime,
     },
+    /// The resource lies outside the tenant of the subject's home, and no trust of the resource's tenant lets the
+    /// subject in for this.
+    TenantMismatch,
     /// A binding is unreadable; it may deny anything to its holder.
     UnreadableBinding {
         /// The binding.
@@ -186,6 +196,7 @@ impl DenyReason {
             Self::UnreadableSubject => "unreadable_subject",
             Self::Disabled => "disabled",
             Self::RestrictionExpired { .. } => "restriction_expired",
+            Self::TenantMismatch => "tenant_mismatch",
             Self::UnreadableBinding { .. } => "unreadable_binding",
             Self::UnreadableRole { .. } => "unreadable_role",
             Self::ExplicitDeny { .. } => "explicit_deny",

@@ -8,6 +8,7 @@ mod reach;
 mod signature;
 mod slab;
 mod table;
+mod trust;
 
 use std::sync::Arc;
 
@@ -25,13 +26,15 @@ use self::reach::Tenants;
 pub(crate) use self::signature::PermissionSignature;
 use self::slab::Slab;
 use self::table::Table;
+pub(crate) use self::trust::{Entrance, Trusts};
 use crate::authorizer::Authorizer;
 use crate::builtin::BuiltInRole;
-use crate::holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, RoleRef};
+use crate::holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, RoleRef, TrustId};
 use crate::key::{NoPlace, Place, Stamped};
 use crate::pattern_set::PatternSet;
 use crate::record::{
     BindingRecord, BoundaryRecord, BreakGlassRecord, GroupRecord, PolicyRecord, RoleRecord, SubjectRecord,
+    TrustRecord,
 };
 
 /// Subjects, groups, roles and bindings of one instant; a [`View`](state_store::View) for a replica of the
@@ -49,6 +52,7 @@ pub struct Directory {
     glass: HashTrieMapSync<BreakGlassId, Slot<BreakGlassRecord>>,
     built_in: Arc<[(BuiltInRole, PatternSet, Signatures)]>,
     tenants: Tenants,
+    pub(crate) trusts: Trusts,
     // Keys of families that this version does not know.
     unknown: HashTrieSetSync<Key>,
     pub(crate) started: bool,
@@ -68,6 +72,7 @@ impl Directory {
             glass: HashTrieMapSync::new_sync(),
             built_in: BuiltInRole::ALL.iter().map(|role| built_in(*role)).collect(),
             tenants: Tenants::new(),
+            trusts: Trusts::new(),
             unknown: HashTrieSetSync::new_sync(),
             started: false,
             forbidding: None,
@@ -174,6 +179,17 @@ impl Directory {
         self.glass.values().filter_map(Slot::present)
     }
 
+    /// The trust.
+    #[must_use]
+    pub fn trust(&self, id: TrustId) -> Option<&TrustRecord> {
+        self.trusts.get(id)?.present()
+    }
+
+    /// All trusts, in no order.
+    pub fn trusts(&self) -> impl Iterator<Item = &TrustRecord> {
+        self.trusts.iter().filter_map(|(_, slot)| slot.present())
+    }
+
     /// The patterns of the role, without the policies that come with it; `None` when it does not exist or is
     /// unreadable, and of a policy.
     #[must_use]
@@ -217,6 +233,7 @@ impl Directory {
                 };
                 carried.is_some_and(|carried| carried.unreadable.contains(&id))
             }
+            Ok(Place::Trust(id)) => self.trusts.get(id).is_some_and(Slot::is_unreadable),
             Ok(Place::BreakGlass(id)) => self.glass.get(&id).is_some_and(Slot::is_unreadable),
             Ok(Place::Stamp(_) | Place::Started) => false,
             Err(NoPlace::Nameless) => true,
@@ -287,6 +304,7 @@ impl Directory {
                 .any(|node| node.record.is_unreadable() || !node.carried.unreadable.is_empty())
             || self.roles.values().any(|node| node.record.is_unreadable())
             || self.policies.values().any(|node| node.record.is_unreadable())
+            || self.trusts.iter().any(|(_, slot)| slot.is_unreadable())
     }
 
     /// Whether a record of a family that this version does not know is there.

@@ -22,6 +22,9 @@
 //!      "holder": "usr_00000000000000000000000001", "scope": "/", "expires_at": {"only": 4102444800000}}],
 //!   "boundaries": [{"subject": "usr_00000000000000000000000001", "limit":
 //!     {"grants": {"only": [{"permissions": "apps:*", "scope": "project/web"}]}, "expires_at": "unlimited"}}],
+//!   "trusts": [{"id": "trs_00000000000000000000000001", "truster": "org/acme", "trusted": "org/help", "limit":
+//!     {"grants": {"only": [{"permissions": "*:read", "scope": "org/acme"}]}, "expires_at": {"only": 4102444800000}},
+//!     "state": "accepted"}],
 //!   "registry": [{"permission": "apps:read", "access": "read"}, {"permission": "apps:delete", "access": "write"}]
 //! }"#;
 //! let document = DirectoryDocument::parse(text.as_bytes())?;
@@ -48,9 +51,11 @@ use crate::directory::Directory;
 use crate::error::DocumentError;
 use crate::plan::{
     MAX_BINDINGS_PER_HOLDER, MAX_GROUPS_PER_SUBJECT, MAX_MEMBERS_PER_GROUP, MAX_POLICIES_PER_ROLE,
+    MAX_TRUSTS_BETWEEN,
 };
 use crate::record::{
     BindingRecord, BoundaryRecord, GroupRecord, MembershipRecord, PolicyRecord, RoleRecord, SubjectRecord,
+    TrustRecord,
 };
 use crate::registry::Registry;
 
@@ -78,6 +83,8 @@ pub struct Records {
     pub bindings: Vec<BindingRecord>,
     /// What subjects may do at most.
     pub boundaries: Vec<BoundaryRecord>,
+    /// Which tenants let in which.
+    pub trusts: Vec<TrustRecord>,
 }
 
 /// All that a directory decides by, as a document.
@@ -104,6 +111,9 @@ impl DirectoryDocument {
         sort(&mut records.memberships, "membership", |record| (record.group, record.subject))?;
         sort(&mut records.bindings, "binding", |record| record.id)?;
         sort(&mut records.boundaries, "boundary", |record| record.subject)?;
+        sort(&mut records.trusts, "trust", |record| record.id)?;
+        let pairs = records.trusts.iter().map(|record| (&record.truster, &record.trusted));
+        bound(pairs, "trusts of two tenants", MAX_TRUSTS_BETWEEN)?;
         let holders = records.bindings.iter().map(|record| record.holder);
         bound(holders, "bindings of one holder", MAX_BINDINGS_PER_HOLDER)?;
         let members = records.memberships.iter();
@@ -143,9 +153,11 @@ impl DirectoryDocument {
             memberships,
             bindings,
             boundaries,
+            trusts,
             registry,
         } = raw;
-        let records = Records { subjects, groups, roles, policies, memberships, bindings, boundaries };
+        let records =
+            Records { subjects, groups, roles, policies, memberships, bindings, boundaries, trusts };
         Self::new(records, registry)
     }
 
@@ -155,7 +167,8 @@ impl DirectoryDocument {
     /// Never: every record has a JSON form.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let Records { subjects, groups, roles, policies, memberships, bindings, boundaries } = &self.records;
+        let Records { subjects, groups, roles, policies, memberships, bindings, boundaries, trusts } =
+            &self.records;
         let mut text = format!("{{\"version\": {VERSION}");
         write_list(&mut text, "subjects", subjects);
         write_list(&mut text, "groups", groups);
@@ -164,6 +177,9 @@ impl DirectoryDocument {
         write_list(&mut text, "memberships", memberships);
         write_list(&mut text, "bindings", bindings);
         write_list(&mut text, "boundaries", boundaries);
+        if !trusts.is_empty() {
+            write_list(&mut text, "trusts", trusts);
+        }
         if let Some(registry) = &self.registry {
             write_list(&mut text, "registry", &registry.entries());
         }
@@ -190,6 +206,7 @@ impl DirectoryDocument {
             memberships: memberships.collect(),
             bindings: directory.bindings().cloned().collect(),
             boundaries: boundaries.cloned().collect(),
+            trusts: directory.trusts().cloned().collect(),
         };
         Self::new(records, None)
     }
@@ -198,7 +215,8 @@ impl DirectoryDocument {
     #[must_use]
     pub fn directory(&self) -> Directory {
         let mut directory = Directory::new();
-        let Records { subjects, groups, roles, policies, memberships, bindings, boundaries } = &self.records;
+        let Records { subjects, groups, roles, policies, memberships, bindings, boundaries, trusts } =
+            &self.records;
         let at = Revision::ZERO;
         subjects.iter().for_each(|record| directory.set_subject(record.clone(), at));
         groups.iter().for_each(|record| directory.set_group_record(record.clone(), at));
@@ -207,6 +225,7 @@ impl DirectoryDocument {
         memberships.iter().for_each(|record| directory.set_membership(*record, at));
         bindings.iter().for_each(|record| directory.set_binding(record.clone(), at));
         boundaries.iter().for_each(|record| directory.set_boundary_record(record.clone(), at));
+        trusts.iter().for_each(|record| directory.set_trust(record.clone(), at));
         directory.started = true;
         directory
     }
@@ -287,6 +306,8 @@ struct Raw {
     bindings: Vec<BindingRecord>,
     #[serde(default)]
     boundaries: Vec<BoundaryRecord>,
+    #[serde(default)]
+    trusts: Vec<TrustRecord>,
     #[serde(default, deserialize_with = "said")]
     registry: Option<Registry>,
 }

@@ -2,7 +2,7 @@ use core_types::{Grant, RandomError, Subject};
 use state_store::{BatchError, LimitError, RecordError, Revision};
 use thiserror::Error;
 
-use crate::holder::{BindingId, GroupId, PolicyId, RoleId};
+use crate::holder::{BindingId, GroupId, PolicyId, RoleId, TrustId};
 
 /// Why a text is no name. The remote side may be shown the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -198,6 +198,12 @@ pub enum WriteError {
     /// There is no such binding.
     #[error("there is no binding {0}")]
     UnknownBinding(BindingId),
+    /// There is no such trust.
+    #[error("there is no trust {0}")]
+    UnknownTrust(TrustId),
+    /// A trust is between two first levels of scope, and lists what lies in the one that trusts.
+    #[error("a trust is between two tenants, and about the one that trusts")]
+    NoTenants,
     /// The subject is no member of the group.
     #[error("{0} is no member of {1}")]
     NotMember(Subject, GroupId),

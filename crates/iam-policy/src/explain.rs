@@ -5,8 +5,8 @@ use state_store::{Key, LimitError};
 
 use crate::authorizer::{Authorizer, denial, near_bindings, near_miss};
 use crate::decision::{Decision, DenyReason, NearMiss, StatementRef};
-use crate::directory::{Held, Live, PermissionSignature};
-use crate::holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, RoleRef};
+use crate::directory::{Entrance, Held, Live, PermissionSignature};
+use crate::holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, RoleRef, TrustId};
 use crate::key::Place;
 use crate::request::AccessRequest;
 
@@ -69,6 +69,8 @@ pub enum Fact {
     Role(RoleId),
     /// A policy.
     Policy(PolicyId),
+    /// A trust between two tenants.
+    Trust(TrustId),
     /// A record of broken glass, on which no decision rests.
     BreakGlass(BreakGlassId),
 }
@@ -88,6 +90,7 @@ impl Fact {
             Self::Binding(holder, id) => Place::Binding(*holder, *id).key(),
             Self::Role(id) => Place::Role(*id).key(),
             Self::Policy(id) => Place::Policy(*id).key(),
+            Self::Trust(id) => Place::Trust(*id).key(),
             Self::BreakGlass(id) => Place::BreakGlass(*id).key(),
         }
     }
@@ -107,28 +110,34 @@ impl Authorizer<'_> {
             near: Vec::new(),
         };
         let Ok(live) = self.directory().live(request.principal.rights_of()) else { return explanation };
+        let Some(entrance) = live.entrance(request) else { return explanation };
         let signature = PermissionSignature::of(request.permission);
         for source in live.sources() {
-            if source.reaches(request.resource) {
+            if source.enters(request.resource, &entrance) {
                 let unreadable = source.carried().unreadable.iter();
                 let via = source.group_id();
                 explanation
                     .denying
                     .extend(unreadable.map(|&binding| DenyReason::UnreadableBinding { binding, via }));
             }
-            for held in source.concerning(request, signature) {
+            for held in source.concerning(request, signature, entrance) {
                 explanation.denying.extend(denial(&held, request));
-                explanation.allowing.extend(self.allowing(&held, request));
+                explanation.allowing.extend(self.allowing(&held, request, &entrance));
             }
         }
-        explanation.near = near(&live, request, signature);
+        explanation.near = near(&live, request, signature, entrance);
         explanation.allowing.truncate(MAX_EXPLAINED);
         explanation.denying.truncate(MAX_EXPLAINED);
         explanation
     }
 
-    fn allowing(&self, held: &Held<'_>, request: &AccessRequest<'_>) -> Option<Allowing> {
-        let allow = self.grant(held, request)?;
+    fn allowing(
+        &self,
+        held: &Held<'_>,
+        request: &AccessRequest<'_>,
+        entrance: &Entrance<'_>,
+    ) -> Option<Allowing> {
+        let allow = self.grant(held, request, entrance)?;
         Some(Allowing {
             binding: allow.binding(),
             role: allow.role(),
@@ -154,6 +163,7 @@ impl Authorizer<'_> {
                 DenyReason::UnreadableSubject
                 | DenyReason::Disabled
                 | DenyReason::RestrictionExpired { .. }
+                | DenyReason::TenantMismatch
                 | DenyReason::NoGrant => {}
                 DenyReason::UnreadableBinding { binding, via } => {
                     self.membership(&mut facts, subject, *via);
@@ -176,17 +186,31 @@ impl Authorizer<'_> {
                 }
             },
         }
+        facts.extend(self.trust(decision, request).map(Fact::Trust));
         facts
+    }
+
+    /// The trust without which the decision would have been that it is another tenant's.
+    fn trust(&self, decision: &Decision, request: &AccessRequest<'_>) -> Option<TrustId> {
+        if let Decision::Deny(deny) = decision
+            && matches!(deny.reason, DenyReason::RestrictionExpired { .. })
+        {
+            return None;
+        }
+        let live = self.directory().live(request.principal.rights_of()).ok()?;
+        live.entrance(request)?.trust()
     }
 
     /// The way by which this binding grants what is asked.
     fn granting_chain(&self, facts: &mut Vec<Fact>, request: &AccessRequest<'_>, binding: BindingId) {
         let subject = request.principal.rights_of();
         let Ok(live) = self.directory().live(subject) else { return };
+        let Some(entrance) = live.entrance(request) else { return };
         let signature = PermissionSignature::of(request.permission);
-        let mut all = live.sources().flat_map(|source| source.concerning(request, signature));
-        let allow =
-            all.find_map(|held| self.grant(&held, request).filter(|allow| allow.binding() == binding));
+        let mut all = live.sources().flat_map(|source| source.concerning(request, signature, entrance));
+        let allow = all.find_map(|held| {
+            self.grant(&held, request, &entrance).filter(|allow| allow.binding() == binding)
+        });
         if let Some(allow) = allow {
             self.chain(facts, subject, binding, allow.via(), allow.statement());
         }
@@ -227,9 +251,14 @@ fn holder(subject: Subject, via: Option<GroupId>) -> Holder {
 }
 
 /// All near misses, the nearest kind of lack first; of one kind, in the order of decisions.
-fn near(live: &Live<'_>, request: &AccessRequest<'_>, signature: PermissionSignature) -> Vec<NearMiss> {
-    let mut near: Vec<NearMiss> = near_bindings(live, request)
-        .filter_map(|(source, (role, bound))| near_miss(&source, role, bound, request, signature))
+fn near<'a>(
+    live: &Live<'a>,
+    request: &AccessRequest<'_>,
+    signature: PermissionSignature,
+    entrance: Entrance<'a>,
+) -> Vec<NearMiss> {
+    let mut near: Vec<NearMiss> = near_bindings(live, request, entrance)
+        .filter_map(|(source, (role, bound))| near_miss(&source, role, bound, request, signature, &entrance))
         .collect();
     near.sort_by_key(|miss| miss.missing);
     near.truncate(MAX_EXPLAINED);

@@ -16,6 +16,8 @@ core_types::id_kind! {
     pub Binding = "bnd";
     /// A record of broken glass.
     pub BreakGlass = "brk";
+    /// That one tenant lets in another one's subjects.
+    pub Trust = "trs";
 }
 
 /// The id of a group.
@@ -26,6 +28,8 @@ pub type RoleId = Id<Role>;
 pub type PolicyId = Id<Policy>;
 /// The id of a record of broken glass.
 pub type BreakGlassId = Id<BreakGlass>;
+/// The id of a trust.
+pub type TrustId = Id<Trust>;
 /// The id of a binding.
 pub type BindingId = Id<Binding>;
 

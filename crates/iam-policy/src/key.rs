@@ -3,7 +3,7 @@ use core::str::FromStr;
 use core_types::Subject;
 use state_store::{Key, LimitError};
 
-use crate::holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId};
+use crate::holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, TrustId};
 
 /// What the keys of this crate begin with; a replica of the directory watches it.
 pub const PREFIX: &str = "iam-policy/";
@@ -19,6 +19,7 @@ pub(crate) enum Place {
     Member(GroupId, Subject),
     Binding(Holder, BindingId),
     BreakGlass(BreakGlassId),
+    Trust(TrustId),
     Stamp(Stamped),
     Started,
 }
@@ -55,6 +56,7 @@ impl Place {
             Self::Boundary(id) => Key::new(format!("{PREFIX}boundary/{id}")),
             Self::Binding(holder, id) => Key::new(format!("{PREFIX}binding/{holder}/{id}")),
             Self::BreakGlass(id) => Key::new(format!("{PREFIX}break-glass/{id}")),
+            Self::Trust(id) => Key::new(format!("{PREFIX}trust/{id}")),
             Self::Stamp(Stamped::Holder(id)) => Key::new(format!("{PREFIX}stamp/{id}")),
             Self::Stamp(Stamped::Role(id)) => Key::new(format!("{PREFIX}stamp/{id}")),
             Self::Stamp(Stamped::Policy(id)) => Key::new(format!("{PREFIX}stamp/{id}")),
@@ -79,6 +81,7 @@ impl Place {
             "role" => id.parse().ok().map(Self::Role),
             "policy" => id.parse().ok().map(Self::Policy),
             "break-glass" => id.parse().ok().map(Self::BreakGlass),
+            "trust" => id.parse().ok().map(Self::Trust),
             "boundary" => id.parse().ok().map(Self::Boundary),
             "member" => pair(id).map(|(group, subject)| Self::Member(group, subject)),
             "binding" => pair(id).map(|(holder, binding)| Self::Binding(holder, binding)),

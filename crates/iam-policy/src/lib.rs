@@ -43,7 +43,7 @@ pub use error::{
     ReachError, WriteError,
 };
 pub use explain::{Explanation, Fact};
-pub use holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, RoleRef};
+pub use holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, RoleRef, TrustId};
 pub use key::PREFIX;
 pub use lint::{Finding, Lint};
 pub use name::{MAX_NAME_BYTES, Name};

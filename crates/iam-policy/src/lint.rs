@@ -8,6 +8,7 @@ use crate::directory::{Bound, Directory, RoleNumber, Said, reaches};
 use crate::explain::Fact;
 use crate::holder::{Holder, RoleRef};
 use crate::policy::Effect;
+use crate::record::TrustRecord;
 use crate::registry::Registry;
 
 /// Something that looks wrong.
@@ -60,6 +61,8 @@ pub enum Lint {
     NoMembers,
     /// `IAM015`: glass was broken, and nobody has closed the emergency.
     BrokenGlass,
+    /// `IAM016`: the trust has ended, is not accepted, or names no two tenants; it lets nobody in.
+    IdleTrust,
 }
 
 impl Lint {
@@ -82,6 +85,7 @@ impl Lint {
             Self::EmptyRole => "IAM013",
             Self::NoMembers => "IAM014",
             Self::BrokenGlass => "IAM015",
+            Self::IdleTrust => "IAM016",
         }
     }
 
@@ -98,6 +102,7 @@ impl Lint {
                 | Self::Dead
                 | Self::Shadowed
                 | Self::Denied
+                | Self::IdleTrust
         )
     }
 }
@@ -146,6 +151,14 @@ impl Directory {
             let lint = if is_unreadable { Lint::Unreadable } else { Lint::BrokenGlass };
             Finding::about(lint, Fact::BreakGlass(id))
         }));
+        findings.extend(self.trusts.iter().filter_map(|(id, slot)| {
+            let lint = match slot.present() {
+                None => Lint::Unreadable,
+                Some(trust) if is_idle(trust, now) => Lint::IdleTrust,
+                Some(_) => return None,
+            };
+            Some(Finding::about(lint, Fact::Trust(id)))
+        }));
         findings.sort_unstable();
         findings
     }
@@ -157,15 +170,14 @@ impl Directory {
             for (role, bound) in carried.bindings.iter() {
                 let record = &bound.record;
                 let found = |lint| Finding::about(lint, Fact::Binding(record.holder, record.id));
-                let is_redundant = carried
-                    .bindings
-                    .iter()
-                    .any(|(_, other)| makes_redundant(other, bound) && self.says_as_much(role, other, bound));
+                let is_redundant = carried.bindings.iter().any(|(_, other)| {
+                    makes_redundant(other, bound) && self.says_as_much(role, (other, bound), now)
+                });
                 let lint = if record.is_expired(now) {
                     Some(Lint::Expired)
                 } else if self.is_dangling(bound) {
                     Some(Lint::Dangling)
-                } else if self.is_out_of_reach(role, bound) {
+                } else if self.is_out_of_reach(role, bound, now) {
                     Some(Lint::OutOfReach)
                 } else if is_redundant {
                     Some(Lint::Redundant)
@@ -191,7 +203,7 @@ impl Directory {
         !has_role || !has_holder
     }
 
-    fn is_out_of_reach(&self, role: RoleNumber, bound: &Bound) -> bool {
+    fn is_out_of_reach(&self, role: RoleNumber, bound: &Bound, now: UnixTime) -> bool {
         let record = &bound.record;
         // What is unreadable may be at home anywhere.
         let home = match record.holder {
@@ -199,16 +211,16 @@ impl Directory {
             Holder::Group(id) => self.group(id).map(|group| &group.home),
         };
         let says_nothing = self.clauses(role, &record.scope).next().is_none();
-        home.is_some_and(|home| !reaches(home, &record.scope))
+        home.is_some_and(|home| !reaches(home, &record.scope) && !self.is_let_in(home, &record.scope, now))
             || (says_nothing && !self.is_role_at(role, &record.scope))
     }
 
     /// Whether what both bind says as much where the other, higher one is bound.
-    fn says_as_much(&self, role: RoleNumber, other: &Bound, bound: &Bound) -> bool {
+    fn says_as_much(&self, role: RoleNumber, (other, bound): (&Bound, &Bound), now: UnixTime) -> bool {
         // A policy whose home contains the scope above contains the scope below, so they say as much as each
         // other when there are as many clauses.
         let count = |bound: &Bound| self.clauses(role, &bound.record.scope).count();
-        !self.is_out_of_reach(role, other) && count(other) == count(bound)
+        !self.is_out_of_reach(role, other, now) && count(other) == count(bound)
     }
 
     /// What is worth knowing of a binding that counts.
@@ -236,6 +248,11 @@ impl Finding {
     const fn about(lint: Lint, about: Fact) -> Self {
         Self { lint, about, statement: None, pattern: None }
     }
+}
+
+fn is_idle(trust: &TrustRecord, now: UnixTime) -> bool {
+    let names_two = trust.truster.depth() == 1 && trust.trusted.depth() == 1;
+    !names_two || trust.truster == trust.trusted || !trust.is_in_force(now)
 }
 
 /// Whether the one binds the same, here and above, for as long; of two that bind the same, the first stays.

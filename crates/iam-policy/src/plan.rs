@@ -20,6 +20,7 @@ mod guard;
 mod policies;
 mod repair;
 mod roles;
+mod trusts;
 
 use core_types::{Principal, Restriction, UnixTime};
 use state_store::Batch;
@@ -39,6 +40,9 @@ pub const MAX_GROUPS_PER_SUBJECT: usize = 64;
 
 /// The most members of one group.
 pub const MAX_MEMBERS_PER_GROUP: usize = 100_000;
+
+/// The most trusts by which one tenant lets in one other.
+pub const MAX_TRUSTS_BETWEEN: usize = 16;
 
 /// By whose authority a change is made.
 #[derive(Debug, Clone, Copy)]

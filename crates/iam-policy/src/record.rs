@@ -12,6 +12,7 @@
 //! | `member/grp_…/SUBJECT` | [`MembershipRecord`] |
 //! | `binding/HOLDER/bnd_…`, the holder a `SUBJECT` or `grp_…` | [`BindingRecord`] |
 //! | `break-glass/brk_…` | [`BreakGlassRecord`] |
+//! | `trust/trs_…` | [`TrustRecord`] |
 //! | `stamp/ID` | written anew whenever more is bound to the subject or group of this id, the subject joins a group, the role is bound, or the policy is bound or attached: a plan that depends on there being no more than it saw expects the stamp it saw. Only its revision matters |
 //! | `joined/grp_…` | likewise, whenever the group comes to have more members |
 //! | `forbidding` | likewise, whenever something comes to be forbidden to anyone |
@@ -24,7 +25,7 @@
 //! Whatever the worst thing is that it could have said. A subject is as if disabled. A boundary allows nothing.
 //! A binding may have denied anything to its holder: it denies everything to it, or to all its members. A role
 //! or a policy may have denied anything where it is bound: there it denies everything. Of a membership and of
-//! a group what is denied counts, and what is allowed does not. A key of no known family may hold what a later
+//! a group what is denied counts, and what is allowed does not. A trust lets nobody in. A key of no known family may hold what a later
 //! version denies by: while there is one, every decision is to deny. A record of broken glass decides nothing.
 
 use std::collections::BTreeSet;
@@ -34,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use state_store::Record;
 
 use crate::context::Text;
-use crate::holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, RoleRef};
+use crate::holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, RoleRef, TrustId};
 use crate::name::Name;
 use crate::pattern_set::PatternSet;
 use crate::policy::PolicyDocument;
@@ -147,6 +148,64 @@ pub struct BreakGlassRecord {
     pub ended: BTreeSet<BindingId>,
     /// The groups that denied it something, which it had to leave.
     pub left: BTreeSet<GroupId>,
+}
+
+/// That a tenant (a first level of scope) lets in the subjects of another one: what is bound to these there counts,
+/// as far as the limit lists it. Both sides have to say so: the one offers, the other accepts.
+///
+/// It lets in the subjects that are at home in the trusted tenant, and nobody whom that tenant trusts in turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TrustRecord {
+    /// Which.
+    pub id: TrustId,
+    /// The tenant that lets in.
+    pub truster: Scope,
+    /// The tenant whose subjects are let in.
+    pub trusted: Scope,
+    /// For what at most, where in the truster, and until when.
+    pub limit: Restriction,
+    /// Whether both sides have said so.
+    pub state: TrustState,
+}
+
+/// How far a trust has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TrustState {
+    /// The truster has said so; nobody is let in yet.
+    Offered,
+    /// Both have.
+    Accepted,
+}
+
+impl TrustRecord {
+    /// A trust that is offered.
+    #[must_use]
+    pub const fn new(id: TrustId, truster: Scope, trusted: Scope, limit: Restriction) -> Self {
+        Self { id, truster, trusted, limit, state: TrustState::Offered }
+    }
+
+    /// Whether it lets anybody in: both sides have said so, and it has not ended.
+    #[must_use]
+    pub fn is_in_force(&self, now: UnixTime) -> bool {
+        self.state == TrustState::Accepted && !self.limit.is_expired(now)
+    }
+
+    /// Whether it lists anything at the scope, below or above.
+    pub(crate) fn overlaps(&self, scope: &Scope) -> bool {
+        match self.limit.grants() {
+            Limit::Unlimited => true,
+            Limit::Only(grants) => grants.iter().any(|grant| grant.scope.intersect(scope).is_some()),
+        }
+    }
+}
+
+impl Record for TrustRecord {
+    const KIND: &'static str = "iam-policy/trust";
+    const VERSION: u32 = 1;
 }
 
 /// A subject's membership of a group.

@@ -38,6 +38,10 @@ impl Landmarks {
             }
             self.add_carried(directory, source.carried());
         }
+        for trust in live.trusts() {
+            self.scopes.insert(trust.truster.clone());
+            self.add_restriction(&trust.limit);
+        }
         if let Slot::Present(kept) = live.boundary() {
             self.add_restriction(&kept.record.limit);
         }

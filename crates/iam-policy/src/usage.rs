@@ -63,9 +63,13 @@ impl Usage {
     /// conditions of a statement are taken to have held.
     pub fn observe(&mut self, directory: &Directory, event: &Event<'_>) {
         let mut is_placed = false;
-        for source in directory.live(event.subject).into_iter().flat_map(|live| live.sources()) {
-            let holder = source.group_id().map_or(Holder::Subject(event.subject), Holder::Group);
-            for held in source.held(event.at) {
+        if let Ok(live) = directory.live(event.subject) {
+            let trusts = live.trusts().filter(|trust| {
+                trust.is_in_force(event.at) && trust.limit.allows(event.permission, event.resource, event.at)
+            });
+            let let_in = trusts.flat_map(|trust| live.held_by(trust, event.at));
+            for held in live.held(event.at).chain(let_in) {
+                let holder = held.source.group_id().map_or(Holder::Subject(event.subject), Holder::Group);
                 let scope = &held.bound.record.scope;
                 let Some(clause) = held.allowing().filter(|clause| clause.is_at(event.resource)) else {
                     continue;

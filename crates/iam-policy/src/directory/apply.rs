@@ -13,7 +13,7 @@ use crate::key::{NoPlace, Place, Stamped};
 use crate::policy::Statement;
 use crate::record::{
     BindingRecord, BoundaryRecord, BreakGlassRecord, GroupRecord, MembershipRecord, PolicyRecord, RoleRecord,
-    SubjectRecord,
+    SubjectRecord, TrustRecord,
 };
 
 impl View for Directory {
@@ -49,6 +49,9 @@ impl View for Directory {
                 let record = read::<BreakGlassRecord>(value, |record| record.id == id)?;
                 self.glass.insert_mut(id, present(record, revision));
             }
+            Ok(Place::Trust(id)) => {
+                self.set_trust(read::<TrustRecord>(value, |record| record.id == id)?, revision);
+            }
             Ok(Place::Stamp(of)) => self.set_stamp(of, Some(revision)),
             Ok(Place::Started) => self.started = true,
             Err(NoPlace::Nameless) => {
@@ -73,6 +76,7 @@ impl View for Directory {
             Ok(Place::BreakGlass(id)) => {
                 self.glass.remove_mut(&id);
             }
+            Ok(Place::Trust(id)) => self.trusts.set(id, Slot::Absent),
             Ok(Place::Stamp(of)) => self.set_stamp(of, None),
             Ok(Place::Started) => self.started = false,
             Err(NoPlace::Nameless) => {}
@@ -96,6 +100,7 @@ impl View for Directory {
             }
             // It decides nothing, and is to be looked at.
             Ok(Place::BreakGlass(id)) => self.glass.insert_mut(id, Slot::Unreadable),
+            Ok(Place::Trust(id)) => self.trusts.set(id, Slot::Unreadable),
             // `put` accepts every value of these.
             Ok(Place::Stamp(_) | Place::Started) | Err(NoPlace::Nameless) => {}
             Err(NoPlace::Unknown) => self.unknown.insert_mut(key.clone()),
@@ -124,6 +129,10 @@ impl Directory {
 
     pub(crate) fn set_policy_record(&mut self, record: PolicyRecord, revision: Revision) {
         self.set_policy(record.id, present(record, revision));
+    }
+
+    pub(crate) fn set_trust(&mut self, record: TrustRecord, revision: Revision) {
+        self.trusts.set(record.id, present(record, revision));
     }
 
     pub(crate) fn set_membership(&mut self, record: MembershipRecord, revision: Revision) {

@@ -5,12 +5,12 @@ use state_store::Revision;
 
 use super::index::{Bound, Carried, Kept};
 use super::reach::Reach;
-use super::{Clause, Directory, PermissionSignature, RoleNumber, Said, Slot, SubjectNode};
+use super::{Clause, Directory, Entrance, PermissionSignature, RoleNumber, Said, Slot, SubjectNode};
 use crate::condition::Truth;
 use crate::decision::{DenyReason, Missing, StatementRef};
 use crate::holder::GroupId;
 use crate::policy::Effect;
-use crate::record::{BoundaryRecord, GroupRecord, SubjectRecord};
+use crate::record::{BoundaryRecord, GroupRecord, SubjectRecord, TrustRecord};
 use crate::request::AccessRequest;
 
 /// Why a subject may do nothing at all.
@@ -88,7 +88,39 @@ impl<'a> Live<'a> {
         core::iter::once(own).chain(groups)
     }
 
-    /// Every clause that counts now, whatever it is about and under whichever conditions.
+    /// Why what is bound to it where the resource is counts there, for what is asked; `None` when it does not.
+    #[inline]
+    pub(crate) fn entrance(&self, request: &AccessRequest<'_>) -> Option<Entrance<'a>> {
+        if self.node.reaches(request.resource) {
+            return Some(Entrance::Home);
+        }
+        self.directory.trust_for(self.node.reach(), request).map(Entrance::Trust)
+    }
+
+    /// Those that let it in anywhere, now or once.
+    pub(crate) fn trusts(&self) -> impl Iterator<Item = &'a TrustRecord> + use<'a> {
+        self.directory.trusts_of(self.node)
+    }
+
+    /// Every clause that counts now where the trust lets it in, as far as that lists it.
+    pub(crate) fn held_by(
+        &self,
+        trust: &'a TrustRecord,
+        now: UnixTime,
+    ) -> impl Iterator<Item = Held<'a>> + use<'a> {
+        let entrance = Entrance::Trust(trust);
+        self.sources().flat_map(move |source| {
+            source.held_where(move |bound| {
+                let scope = &bound.record.scope;
+                trust.truster.contains(scope)
+                    && !bound.record.is_expired(now)
+                    && source.counts_at(scope, scope, &entrance)
+            })
+        })
+    }
+
+    /// Every clause that counts now at home, whatever it is about and under whichever conditions: what counts by a
+    /// trust is nobody's to pass on.
     pub(crate) fn held(&self, now: UnixTime) -> impl Iterator<Item = Held<'a>> + use<'a> {
         self.sources().flat_map(move |source| source.held(now))
     }
@@ -160,9 +192,30 @@ impl<'a> Source<'a> {
         self.node.reaches(scope) && self.via.is_none_or(|via| via.reach.includes(scope))
     }
 
+    /// Whether what is bound to this source at `scope`, which contains the resource, counts there.
+    pub(crate) fn counts_at(&self, scope: &Scope, resource: &Scope, entrance: &Entrance<'_>) -> bool {
+        // A scope below the root that contains the resource is of the same tenant.
+        if scope.is_root() { self.reaches(scope) } else { self.enters(resource, entrance) }
+    }
+
+    /// Whether anything bound to this source below the root can count where the resource is. The group by which a
+    /// subject that is let in has it is at home there, with the subject, or at the root.
+    pub(crate) fn enters(&self, resource: &Scope, entrance: &Entrance<'_>) -> bool {
+        match entrance {
+            Entrance::Home => self.reaches(resource),
+            Entrance::Trust(_) => self.via.is_none_or(|via| {
+                via.reach.includes(resource) || via.reach.tenant() == self.node.reach().tenant()
+            }),
+        }
+    }
+
     /// Every clause from here that counts now.
     pub(crate) fn held(self, now: UnixTime) -> impl Iterator<Item = Held<'a>> + use<'a> {
-        let counting = self.carried.bindings.iter().filter(move |(_, bound)| self.counts(bound, now));
+        self.held_where(move |bound| self.counts(bound, now))
+    }
+
+    fn held_where(self, counts: impl Fn(&Bound) -> bool) -> impl Iterator<Item = Held<'a>> {
+        let counting = self.carried.bindings.iter().filter(move |(_, bound)| counts(bound));
         counting.flat_map(move |(role, bound)| {
             let said = self.directory.clauses(role, &bound.record.scope);
             said.map(move |said| Held { source: self, bound, said })
@@ -175,10 +228,11 @@ impl<'a> Source<'a> {
         &self,
         request: &'r AccessRequest<'_>,
         signature: PermissionSignature,
+        entrance: Entrance<'a>,
     ) -> impl Iterator<Item = Held<'a>> + use<'a, 'r> {
         let source = *self;
         let around = source.carried.bindings.around(request.resource);
-        let mut reaches_resource = None;
+        let mut enters = None;
         let counting = around.filter(move |(role, bound)| {
             let scope = &bound.record.scope;
             source.directory.may_concern(*role, signature)
@@ -188,7 +242,7 @@ impl<'a> Source<'a> {
                 && if scope.is_root() {
                     source.reaches(scope)
                 } else {
-                    *reaches_resource.get_or_insert_with(|| source.reaches(request.resource))
+                    *enters.get_or_insert_with(|| source.enters(request.resource, &entrance))
                 }
         });
         counting.flat_map(move |(role, bound)| {
@@ -210,6 +264,7 @@ impl<'a> Source<'a> {
         bound: &Bound,
         request: &AccessRequest<'_>,
         signature: PermissionSignature,
+        entrance: &Entrance<'_>,
     ) -> Option<(Missing, Option<StatementRef>)> {
         let record = &bound.record;
         let is_here = record.scope.contains(request.resource);
@@ -217,7 +272,8 @@ impl<'a> Source<'a> {
         if !is_here && !self.directory.may_concern(role, signature) {
             return None;
         }
-        let (is_expired, is_out_of_reach) = (record.is_expired(request.now), !self.reaches(&record.scope));
+        let (is_expired, is_out_of_reach) =
+            (record.is_expired(request.now), !self.counts_at(&record.scope, request.resource, entrance));
         if !self.directory.is_role_at(role, &record.scope) {
             let is_all = is_here && !is_expired && !is_out_of_reach;
             return is_all.then_some((Missing::Role, None));

@@ -28,7 +28,19 @@ impl Reach {
         match self {
             Self::Nowhere => false,
             Self::Everywhere => true,
-            Self::Within(tenant) => scope.first_level() == &**tenant,
+            // The tenant is a whole first level, so that a '/' after it is a level's border.
+            Self::Within(tenant) => scope
+                .as_path()
+                .strip_prefix(&**tenant)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        }
+    }
+
+    /// The tenant, where it is one.
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        match self {
+            Self::Nowhere | Self::Everywhere => None,
+            Self::Within(tenant) => Some(tenant),
         }
     }
 }

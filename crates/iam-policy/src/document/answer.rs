@@ -138,6 +138,7 @@ impl Reason {
             | DenyReason::UnknownSubject
             | DenyReason::UnreadableSubject
             | DenyReason::Disabled
+            | DenyReason::TenantMismatch
             | DenyReason::NoGrant => plain,
             DenyReason::RestrictionExpired { at } => Self { message: Some(format!("at {at}")), ..plain },
             DenyReason::UnreadableBinding { binding, via } => {

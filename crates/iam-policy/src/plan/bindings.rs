@@ -59,7 +59,8 @@ impl Planner<'_> {
                 (Place::Group(group), kept.revision, &kept.record.home)
             }
         };
-        if !reaches(home, &record.scope) {
+        // A trust that is withdrawn meanwhile makes the binding say nothing.
+        if !reaches(home, &record.scope) && !self.directory.is_let_in(home, &record.scope, self.now) {
             return Err(WriteError::OtherTenant);
         }
         if self.directory.bindings_of(holder).nth(MAX_BINDINGS_PER_HOLDER.saturating_sub(1)).is_some() {

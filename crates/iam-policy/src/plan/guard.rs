@@ -137,7 +137,9 @@ impl<'a> Planner<'a> {
         // Who holds everything, wherever the holder can reach, need not rest on what it carries at the moment.
         let (everything, everywhere) = (PermissionPattern::all(), tenant_of(home));
         let all = Given::always(&everything, &everywhere);
-        if self.guard(&mut self.begin()?, all).is_ok() {
+        // What it has in another tenant that lets it in is to be held there.
+        let is_at_home = |(_, bound): (RoleNumber, &Bound)| everywhere.contains(&bound.record.scope);
+        if carried.bindings.iter().all(is_at_home) && self.guard(&mut self.begin()?, all).is_ok() {
             return self.guard(draft, all);
         }
         if !carried.unreadable.is_empty() {

@@ -12,3 +12,4 @@ mod escalation;
 mod fixture;
 mod races;
 mod refusals;
+mod trusts;

@@ -87,7 +87,7 @@ fn the_random_worlds_reach_every_verdict_often() {
             *seen.entry(kind).or_insert(0) += 1;
         }
     }
-    assert!(seen.len() == 13 && seen.values().all(|count| *count >= 8), "{seen:?}");
+    assert!(seen.len() == 14 && seen.values().all(|count| *count >= 8), "{seen:?}");
     assert!(seen["Allowed"] >= 500 && seen["ExplicitDeny"] >= 200, "{seen:?}");
 }
 
@@ -114,7 +114,13 @@ pub(crate) fn decide(directory: &Directory, question: &Question) -> Verdict {
         Decision::Allow(allow) => {
             let (binding, via, scope) = (allow.binding(), allow.via(), allow.scope(resource));
             assert_eq!(directory.binding(binding).unwrap().role, allow.role());
-            Verdict::Allowed { binding, via, scope, statement: named(allow.statement()) }
+            Verdict::Allowed {
+                binding,
+                via,
+                scope,
+                statement: named(allow.statement()),
+                trust: allow.trust(),
+            }
         }
         Decision::Deny(deny) => match deny.reason {
             DenyReason::UnreadablePolicy => Verdict::UnreadablePolicy,
@@ -122,6 +128,7 @@ pub(crate) fn decide(directory: &Directory, question: &Question) -> Verdict {
             DenyReason::UnreadableSubject => Verdict::UnreadableSubject,
             DenyReason::Disabled => Verdict::Disabled,
             DenyReason::RestrictionExpired { at } => Verdict::RestrictionExpired(at),
+            DenyReason::TenantMismatch => Verdict::TenantMismatch,
             DenyReason::UnreadableBinding { binding, via } => Verdict::UnreadableBinding(binding, via),
             DenyReason::UnreadableRole { binding, via, policy } => {
                 Verdict::UnreadableRole(binding, via, policy)

@@ -10,7 +10,7 @@ use proptest::sample::select;
 use crate::reference::Question;
 use crate::world::{
     BindingFact, BoundaryFact, ConditionFact, Fate, GroupFact, MemberFact, PolicyFact, RoleFact,
-    StatementFact, SubjectFact, TestFact, World, id, user,
+    StatementFact, SubjectFact, TestFact, TrustFact, World, id, user,
 };
 
 const SUBJECTS: u8 = 4;
@@ -47,17 +47,26 @@ pub(crate) fn arb_world() -> impl Strategy<Value = World> {
         let limits = (0..).zip(limits).filter_map(|(number, limit)| Some((user(number), limit?)));
         limits.map(|(subject, (limit, fate))| BoundaryFact { subject, limit, fate }).collect::<Vec<_>>()
     });
-    let rest = (policies, boundaries, prop::bool::weighted(0.02));
+    let trusts = vec(arb_trust(), 0..4).prop_map(|mut trusts| {
+        for (number, trust) in (0..).zip(&mut trusts) {
+            trust.id = id(number);
+        }
+        trusts
+    });
+    let rest = (policies, boundaries, trusts, prop::bool::weighted(0.02));
     (subjects, groups, roles, members, bindings, rest).prop_map(
-        |(subjects, groups, roles, members, bindings, (policies, boundaries, has_unknown_family))| World {
-            subjects,
-            groups,
-            roles,
-            members,
-            bindings,
-            policies,
-            boundaries,
-            has_unknown_family,
+        |(subjects, groups, roles, members, bindings, (policies, boundaries, trusts, has_unknown_family))| {
+            World {
+                subjects,
+                groups,
+                roles,
+                members,
+                bindings,
+                policies,
+                boundaries,
+                trusts,
+                has_unknown_family,
+            }
         },
     )
 }
@@ -98,6 +107,24 @@ pub(crate) fn arb_statement() -> impl Strategy<Value = StatementFact> {
 pub(crate) fn arb_boundary() -> impl Strategy<Value = (Restriction, Fate)> {
     let fate = prop_oneof![8 => Just(Fate::Readable), 1 => Just(Fate::Unreadable), 1 => Just(Fate::Gone)];
     (arb_restriction(), fate)
+}
+
+/// A trust whose id is still to be given; mostly between two tenants, and in force.
+pub(crate) fn arb_trust() -> impl Strategy<Value = TrustFact> {
+    let tenant = || {
+        prop_oneof![12 => select(&["project/a", "project/b"][..]).prop_map(|text| text.parse().unwrap()),
+        1 => arb_scope(2)]
+    };
+    (tenant(), tenant(), arb_restriction(), prop::bool::weighted(0.8), arb_fate()).prop_map(
+        |(truster, trusted, limit, accepted, fate)| TrustFact {
+            id: id(u8::MAX),
+            truster,
+            trusted,
+            limit,
+            accepted,
+            fate,
+        },
+    )
 }
 
 /// A binding whose id is still to be given.

@@ -86,6 +86,7 @@ fn whole(mut world: World) -> World {
     world.bindings.iter_mut().for_each(|fact| read(&mut fact.fate));
     world.policies.iter_mut().for_each(|fact| read(&mut fact.fate));
     world.boundaries.iter_mut().for_each(|fact| read(&mut fact.fate));
+    world.trusts.iter_mut().for_each(|fact| read(&mut fact.fate));
     world
 }
 

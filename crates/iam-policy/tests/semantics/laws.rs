@@ -8,11 +8,12 @@ use proptest::prelude::*;
 use crate::agreement::{decide, is_allowed};
 use crate::arb::{
     arb_binding, arb_boundary, arb_policy, arb_questions, arb_restriction, arb_role, arb_statement,
-    arb_world, subjects,
+    arb_trust, arb_world, subjects,
 };
 use crate::reference::{Question, Verdict};
 use crate::world::{
-    BindingFact, BoundaryFact, Fate, MemberFact, PolicyFact, RoleFact, StatementFact, World, id, user,
+    BindingFact, BoundaryFact, Fate, MemberFact, PolicyFact, RoleFact, StatementFact, TrustFact, World, id,
+    user,
 };
 
 proptest! {
@@ -103,11 +104,13 @@ proptest! {
         world in arb_world(),
         home in prop::sample::select(&["project/a", "project/b", "project/a/project/b"][..]),
         change in (vec(arb_binding(), 3), arb_role(0), arb_policy(0), vec(any::<bool>(), 20)),
+        trusts in vec(arb_trust(), 2),
         questions in arb_questions(60),
     ) {
         let home: Scope = home.parse().unwrap();
         let before = world.directory();
-        let changed = change_within(&world, &home, &change);
+        let mut changed = change_within(&world, &home, &change);
+        change_trusts(&mut changed, &home, trusts);
         let after = changed.directory();
         for question in questions {
             let stranger = world.subjects.iter().find(|subject| subject.id == question.subject);
@@ -115,6 +118,23 @@ proptest! {
             if is_stranger && !same_tenant(&question.resource, &home) {
                 prop_assert_eq!(decide(&after, &question), decide(&before, &question), "{:?}", question);
             }
+        }
+    }
+
+    #[test]
+    fn one_more_trust_only_adds_and_only_for_whom_it_names_where_it_says(
+        world in arb_world(), trust in arb_trust(), questions in arb_questions(40)
+    ) {
+        let before = world.directory();
+        let mut more = world.clone();
+        more.trusts.push(TrustFact { id: id(99), ..trust.clone() });
+        let after = more.directory();
+        for question in questions {
+            let (was, is) = (decide(&before, &question), decide(&after, &question));
+            let subject = world.subjects.iter().find(|subject| subject.id == question.subject);
+            let is_named = subject.is_some_and(|subject| same_tenant(&subject.home, &trust.trusted))
+                && same_tenant(&question.resource, &trust.truster);
+            prop_assert!(was == is || is_named && was == Verdict::TenantMismatch, "{:?}", question);
         }
     }
 
@@ -189,6 +209,19 @@ fn change_within(
         }
     }
     changed
+}
+
+/// The tenant offers, withdraws and changes what it trusts others for, and accepts or refuses their trust.
+fn change_trusts(world: &mut World, home: &Scope, new: Vec<TrustFact>) {
+    world.trusts.retain(|trust| !same_tenant(&trust.truster, home) || trust.fate == Fate::Unreadable);
+    for trust in world.trusts.iter_mut().filter(|trust| same_tenant(&trust.trusted, home)) {
+        trust.accepted = !trust.accepted;
+    }
+    for (number, trust) in (100..).zip(new) {
+        if same_tenant(&trust.truster, home) {
+            world.trusts.push(TrustFact { id: id(number), ..trust });
+        }
+    }
 }
 
 fn same_tenant(a: &Scope, b: &Scope) -> bool {

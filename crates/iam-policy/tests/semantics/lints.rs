@@ -1,6 +1,6 @@
 //! What is found, and that what is said to have no effect has none.
 
-use core_types::{Limit, Scope, UnixTime};
+use core_types::{Limit, Restriction, Scope, UnixTime};
 use iam_policy::{BuiltInRole, Fact, Finding, Holder, Lint, RoleRef};
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::agreement::is_allowed;
 use crate::arb::{arb_questions, arb_world, pattern};
 use crate::people::{add_policy, alice_with, allowing, group_with_a_policy};
 use crate::reference::Question;
-use crate::world::{BindingFact, ConditionFact, Fate, StatementFact, TestFact, World, id, user};
+use crate::world::{BindingFact, ConditionFact, Fate, StatementFact, TestFact, TrustFact, World, id, user};
 
 proptest! {
     #![proptest_config(crate::config(500))]
@@ -106,6 +106,34 @@ fn each_lint_finds_what_it_is_for_and_nothing_in_a_clean_world() {
     empty.roles[0].patterns.clear();
     assert_eq!(codes(&empty), ["IAM013"]);
     assert_eq!(found(&|it| it.members.clear()), "IAM014");
+    let trust = |accepted, fate| TrustFact {
+        id: id(9),
+        truster: "project/web".parse().unwrap(),
+        trusted: "project/help".parse().unwrap(),
+        limit: Restriction::unrestricted(),
+        accepted,
+        fate,
+    };
+    assert_eq!(found(&|it| it.trusts.push(trust(true, Fate::Readable))), "");
+    assert_eq!(found(&|it| it.trusts.push(trust(false, Fate::Readable))), "IAM016");
+    assert_eq!(found(&|it| it.trusts.push(trust(true, Fate::Unreadable))), "IAM001");
+    let home = |it: &mut World| it.groups[0].home = "project/help".parse().unwrap();
+    let bound = |it: &mut World| it.bindings[0].scope = "project/web".parse().unwrap();
+    assert_eq!(
+        found(&|it| {
+            home(it);
+            bound(it);
+        }),
+        "IAM003"
+    );
+    assert_eq!(
+        found(&|it| {
+            home(it);
+            bound(it);
+            it.trusts.push(trust(true, Fate::Readable));
+        }),
+        ""
+    );
 }
 
 #[test]
@@ -145,6 +173,7 @@ fn every_code_is_in_the_readme_and_says_whether_it_has_an_effect() {
         Lint::EmptyRole,
         Lint::NoMembers,
         Lint::BrokenGlass,
+        Lint::IdleTrust,
     ];
     assert_eq!(rows.len(), all.len());
     for (row, lint) in rows.iter().zip(all) {
@@ -167,6 +196,7 @@ fn take_away(world: &World, finding: &Finding) -> World {
             assert!(world.bindings.iter().any(is_it));
             world.bindings.retain(|binding| !is_it(binding));
         }
+        (Fact::Trust(id), None) => world.trusts.retain(|trust| trust.id != *id),
         (Fact::Policy(id), Some(statement)) => {
             let policy = world.policies.iter_mut().find(|policy| policy.id == *id).unwrap();
             policy.statements.remove(statement);

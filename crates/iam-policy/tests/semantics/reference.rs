@@ -3,19 +3,20 @@
 use std::cmp::Reverse;
 
 use core_types::{Grant, Limit, Permission, PermissionPattern, Restriction, Scope, Subject, UnixTime};
-use iam_policy::{BindingId, BuiltInRole, GroupId, Holder, Missing, PolicyId, RoleRef, Truth};
+use iam_policy::{BindingId, BuiltInRole, GroupId, Holder, Missing, PolicyId, RoleRef, TrustId, Truth};
 
 use crate::world::{BindingFact, ConditionFact, Fate, SubjectFact, TestFact, World};
 
 /// A decision, as plain facts. `Via` is the group, or the subject itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    Allowed { binding: BindingId, via: Via, scope: Scope, statement: StatementIs },
+    Allowed { binding: BindingId, via: Via, scope: Scope, statement: StatementIs, trust: Option<TrustId> },
     UnreadablePolicy,
     UnknownSubject,
     UnreadableSubject,
     Disabled,
     RestrictionExpired(UnixTime),
+    TenantMismatch,
     UnreadableBinding(BindingId, Via),
     UnreadableRole(BindingId, Via, Option<PolicyId>),
     ExplicitDeny { binding: BindingId, via: Via, statement: StatementIs, is_certain: bool },
@@ -57,14 +58,18 @@ pub(crate) fn judge(world: &World, question: &Question) -> Verdict {
     {
         return Verdict::RestrictionExpired(at);
     }
+    let entrance = entrance(world, subject, question);
+    if entrance == Entrance::None {
+        return Verdict::TenantMismatch;
+    }
     let mut allowed = None;
     for source in sources(world, subject) {
         let unreadable = bindings_of(world, &source, Fate::Unreadable).map(|binding| binding.id).min();
-        if let (Some(binding), true) = (unreadable, source.reaches(subject, &question.resource)) {
+        if let (Some(binding), true) = (unreadable, source.enters(subject, &question.resource, entrance)) {
             return Verdict::UnreadableBinding(binding, source.via);
         }
         for binding in sorted(bindings_of(world, &source, Fate::Readable)) {
-            let counts = !has_ended(binding, question) && source.reaches(subject, &binding.scope);
+            let counts = !has_ended(binding, question) && source.enters(subject, &binding.scope, entrance);
             if !counts || !lies_in(&question.resource, &binding.scope) {
                 continue;
             }
@@ -86,8 +91,8 @@ pub(crate) fn judge(world: &World, question: &Question) -> Verdict {
                 }
                 if !clause.is_deny && truth == Truth::True && source.grants && allowed.is_none() {
                     let scope = binding.scope.clone();
-                    allowed =
-                        Some((binding.id, Verdict::Allowed { binding: binding.id, via, scope, statement }));
+                    let (binding, trust) = (binding.id, entrance.trust());
+                    allowed = Some((binding, Verdict::Allowed { binding, via, scope, statement, trust }));
                 }
             }
         }
@@ -119,7 +124,60 @@ struct Source {
     home: Option<Scope>,
 }
 
+/// By what a subject comes to the tenant of the resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entrance {
+    None,
+    Home,
+    Trust(TrustId),
+}
+
+impl Entrance {
+    fn trust(self) -> Option<TrustId> {
+        match self {
+            Self::Trust(trust) => Some(trust),
+            Self::None | Self::Home => None,
+        }
+    }
+}
+
+fn entrance(world: &World, subject: &SubjectFact, question: &Question) -> Entrance {
+    if in_reach(&subject.home, &question.resource) {
+        return Entrance::Home;
+    }
+    let trusting = world.trusts.iter().filter(|trust| {
+        let ends = trust.limit.expires_at();
+        let (truster, trusted): (Vec<_>, Vec<_>) =
+            (trust.truster.levels().collect(), trust.trusted.levels().collect());
+        trust.fate == Fate::Readable
+            && trust.accepted
+            && truster.len() == 1
+            && trusted.len() == 1
+            && tenant(&trust.truster) == tenant(&question.resource)
+            && tenant(&trust.trusted) == tenant(&subject.home)
+            && !matches!(ends, Limit::Only(at) if at <= question.now)
+            && lists(&trust.limit, question)
+    });
+    trusting.map(|trust| trust.id).min().map_or(Entrance::None, Entrance::Trust)
+}
+
 impl Source {
+    /// Whether what is bound at `scope` counts for who came in so.
+    fn enters(&self, subject: &SubjectFact, scope: &Scope, entrance: Entrance) -> bool {
+        match entrance {
+            Entrance::None => false,
+            Entrance::Home => self.reaches(subject, scope),
+            // What is bound at the root is bound in no tenant. A group is of one of the two tenants, or of none.
+            Entrance::Trust(_) => {
+                tenant(scope).is_some()
+                    && self
+                        .home
+                        .as_ref()
+                        .is_none_or(|home| in_reach(home, scope) || tenant(home) == tenant(&subject.home))
+            }
+        }
+    }
+
     fn reaches(&self, subject: &SubjectFact, scope: &Scope) -> bool {
         in_reach(&subject.home, scope) && self.home.as_ref().is_none_or(|home| in_reach(home, scope))
     }
@@ -262,9 +320,10 @@ fn nearest(
     subject: &SubjectFact,
     question: &Question,
 ) -> Option<(BindingId, Via, Missing, StatementIs)> {
+    let entrance = entrance(world, subject, question);
     let mut near = Vec::new();
     for source in sources(world, subject) {
-        if !source.grants || !source.reaches(subject, &question.resource) {
+        if !source.grants || !source.enters(subject, &question.resource, entrance) {
             continue;
         }
         for binding in sorted(bindings_of(world, &source, Fate::Readable)) {
@@ -275,7 +334,7 @@ fn nearest(
             if has_ended(binding, question) {
                 outside.push(Missing::Expired);
             }
-            if !source.reaches(subject, &binding.scope) {
+            if !source.enters(subject, &binding.scope, entrance) {
                 outside.push(Missing::OutOfReach);
             }
             let is_here = lies_in(&question.resource, &binding.scope);

@@ -10,8 +10,8 @@ use crate::people::{
 };
 use crate::reference::{Question, Verdict};
 use crate::world::{
-    BindingFact, BoundaryFact, ConditionFact, Fate, GroupFact, MemberFact, StatementFact, TestFact, World,
-    id, user,
+    BindingFact, BoundaryFact, ConditionFact, Fate, GroupFact, MemberFact, StatementFact, TestFact,
+    TrustFact, World, id, user,
 };
 
 #[test]
@@ -44,7 +44,8 @@ fn a_binding_grants_what_its_role_permits_at_its_scope_and_below() {
     for scope in ["project/web", "project/web/vcluster/ci", "project/web/vcluster/ci/namespace/build"] {
         let scope: Scope = scope.parse().unwrap();
         let (binding, via, statement) = (id(1), None, None);
-        let allowed = Verdict::Allowed { binding, via, scope: "project/web".parse().unwrap(), statement };
+        let (at, trust) = ("project/web".parse().unwrap(), None);
+        let allowed = Verdict::Allowed { binding, via, scope: at, statement, trust };
         assert_eq!(answer(&world, "apps:read", &scope.to_string()), allowed);
     }
     for scope in ["/", "project/web-2", "project/we", "vcluster/ci", "project/shop/vcluster/ci"] {
@@ -63,6 +64,7 @@ fn a_member_has_the_bindings_of_its_groups() {
     assert_eq!(answer(&world, "apps:read", "project/web"), Verdict::NoGrant(None));
     world.members = vec![MemberFact { group: id(3), subject: user(1), fate: Fate::Readable }];
     let allowed = Verdict::Allowed {
+        trust: None,
         binding: id(1),
         via: Some(id(3)),
         scope: "project/web".parse().unwrap(),
@@ -269,7 +271,7 @@ fn what_is_at_home_in_one_tenant_holds_nothing_in_another_or_above() {
     for scope in ["project/shop", "project/shop/vcluster/ci", "/"] {
         let mut world = alice_with("apps:read", scope);
         world.subjects[0].home = "project/web".parse().unwrap();
-        assert_eq!(answer(&world, "apps:read", scope), Verdict::NoGrant(None), "{scope}");
+        assert_eq!(answer(&world, "apps:read", scope), Verdict::TenantMismatch, "{scope}");
         // The same by a group of that tenant, for a subject that could reach everywhere.
         world.subjects[0].home = Scope::root();
         world.groups =
@@ -290,6 +292,104 @@ fn what_is_at_home_in_one_tenant_holds_nothing_in_another_or_above() {
         is_allowed(&world.directory(), &question("apps:read", "project/web")),
         "the tenant, not the home"
     );
+}
+
+/// Alice of `project/help`, with a binding in `project/web`, which lets its subjects in.
+fn alice_let_in(permissions: &str) -> World {
+    let mut world = alice_with(permissions, "project/web");
+    world.subjects[0].home = "project/help".parse().unwrap();
+    world.trusts = vec![TrustFact {
+        id: id(8),
+        truster: "project/web".parse().unwrap(),
+        trusted: "project/help".parse().unwrap(),
+        limit: Restriction::unrestricted(),
+        accepted: true,
+        fate: Fate::Readable,
+    }];
+    world
+}
+
+#[test]
+fn across_tenants_nothing_counts_unless_a_trust_says_so() {
+    let mut world = alice_let_in("apps:*");
+    assert!(is_allowed(&world.directory(), &question("apps:read", "project/web")));
+    world.trusts.clear();
+    for scope in ["project/web", "project/web/vcluster/ci", "project/shop", "/"] {
+        assert_eq!(answer(&world, "apps:read", scope), Verdict::TenantMismatch, "{scope}");
+    }
+    assert!(matches!(answer(&world, "apps:read", "project/help"), Verdict::NoGrant(_)));
+}
+
+#[test]
+fn a_trust_lets_in_whom_it_names_for_what_it_lists_until_it_ends() {
+    let mut world = alice_let_in("apps:*");
+    let Verdict::Allowed { trust, .. } = answer(&world, "apps:read", "project/web/vcluster/ci") else {
+        panic!("let in")
+    };
+    assert_eq!(trust, Some(id(8)));
+    assert_eq!(answer(&world, "apps:read", "project/shop"), Verdict::TenantMismatch);
+    let grant = Grant::new(pattern("apps:read"), "project/web/vcluster/ci".parse().unwrap());
+    world.trusts[0].limit = Restriction::only([grant]).unwrap();
+    assert!(is_allowed(&world.directory(), &question("apps:read", "project/web/vcluster/ci")));
+    assert_eq!(answer(&world, "apps:write", "project/web/vcluster/ci"), Verdict::TenantMismatch);
+    assert_eq!(answer(&world, "apps:read", "project/web"), Verdict::TenantMismatch);
+    world.trusts[0].limit = Restriction::nothing();
+    assert_eq!(answer(&world, "apps:read", "project/web/vcluster/ci"), Verdict::TenantMismatch);
+    world.trusts[0].limit = Restriction::unrestricted().expiring(UnixTime::EPOCH);
+    assert_eq!(answer(&world, "apps:read", "project/web"), Verdict::TenantMismatch);
+    // What is denied there counts as what is allowed does, and the boundary too.
+    let mut world = alice_let_in("apps:*");
+    add_policy(&mut world, "project/web", vec![StatementFact { is_deny: true, ..allowing("apps:write") }]);
+    assert!(matches!(answer(&world, "apps:write", "project/web"), Verdict::ExplicitDeny { .. }));
+    world.boundaries =
+        vec![BoundaryFact { subject: user(1), limit: Restriction::nothing(), fate: Fate::Readable }];
+    assert!(matches!(answer(&world, "apps:read", "project/web"), Verdict::LimitedByBoundary(_)));
+}
+
+#[test]
+fn a_trust_that_is_only_offered_unreadable_or_gone_lets_nobody_in() {
+    for (accepted, fate) in [(false, Fate::Readable), (true, Fate::Unreadable), (true, Fate::Gone)] {
+        let mut world = alice_let_in("apps:*");
+        (world.trusts[0].accepted, world.trusts[0].fate) = (accepted, fate);
+        assert_eq!(answer(&world, "apps:read", "project/web"), Verdict::TenantMismatch, "{fate:?}");
+    }
+    // What names no two tenants is the trust of nobody.
+    for (truster, trusted) in
+        [("/", "project/help"), ("project/web", "/"), ("project/web/vm/v", "project/help")]
+    {
+        let mut world = alice_let_in("apps:*");
+        (world.trusts[0].truster, world.trusts[0].trusted) =
+            (truster.parse().unwrap(), trusted.parse().unwrap());
+        for scope in ["/", "project/web", "project/web/vm/v"] {
+            assert_eq!(answer(&world, "apps:read", scope), Verdict::TenantMismatch, "{truster} {scope}");
+        }
+    }
+}
+
+#[test]
+fn a_trust_is_not_passed_on() {
+    // `shop` trusts `web`, and `web` trusts `help`: `shop` does not trust `help`.
+    let mut world = alice_let_in("apps:*");
+    let shop: Scope = "project/shop".parse().unwrap();
+    let onward = TrustFact {
+        id: id(9),
+        truster: shop.clone(),
+        trusted: "project/web".parse().unwrap(),
+        ..world.trusts[0].clone()
+    };
+    world.trusts.push(onward);
+    world.bindings.push(BindingFact { id: id(9), scope: shop, ..world.bindings[0].clone() });
+    assert_eq!(answer(&world, "apps:read", "project/shop"), Verdict::TenantMismatch);
+    // Nor by a group that is at home in the tenant which is trusted.
+    world.groups = vec![GroupFact { id: id(3), home: "project/web".parse().unwrap(), fate: Fate::Readable }];
+    world.members = vec![MemberFact { group: id(3), subject: user(1), fate: Fate::Readable }];
+    world.bindings.iter_mut().for_each(|binding| binding.holder = Holder::Group(id(3)));
+    assert_eq!(answer(&world, "apps:read", "project/shop"), Verdict::TenantMismatch);
+    world.subjects[0].home = Scope::root();
+    assert!(matches!(answer(&world, "apps:read", "project/shop"), Verdict::NoGrant(_)));
+    // The group's own members, at home with it, are let in.
+    world.subjects[0].home = "project/web".parse().unwrap();
+    assert!(is_allowed(&world.directory(), &question("apps:read", "project/shop")));
 }
 
 #[test]

@@ -183,7 +183,10 @@ fn mixed(world: &World, other: World, share: u8) -> World {
     match share {
         0 => mixed.bindings = other.bindings,
         1 => mixed.roles = other.roles,
-        2 => (mixed.policies, mixed.boundaries) = (other.policies, other.boundaries),
+        2 => {
+            (mixed.policies, mixed.boundaries, mixed.trusts) =
+                (other.policies, other.boundaries, other.trusts)
+        }
         _ => (mixed.members, mixed.subjects) = (other.members, other.subjects),
     }
     mixed

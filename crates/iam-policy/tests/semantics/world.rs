@@ -2,7 +2,7 @@
 
 use core_types::{Id, Limit, PermissionPattern, Restriction, Scope, Subject, UnixTime};
 use iam_policy::testing::put;
-use iam_policy::{BindingId, Directory, GroupId, Holder, PolicyId, RoleId, RoleRef};
+use iam_policy::{BindingId, Directory, GroupId, Holder, PolicyId, RoleId, RoleRef, TrustId};
 use state_store::{Key, Revision, Value};
 
 #[derive(Debug, Clone, Default)]
@@ -14,6 +14,7 @@ pub(crate) struct World {
     pub(crate) bindings: Vec<BindingFact>,
     pub(crate) policies: Vec<PolicyFact>,
     pub(crate) boundaries: Vec<BoundaryFact>,
+    pub(crate) trusts: Vec<TrustFact>,
     pub(crate) has_unknown_family: bool,
 }
 
@@ -87,6 +88,16 @@ pub(crate) struct BoundaryFact {
     pub(crate) fate: Fate,
 }
 
+#[derive(Debug, Clone)]
+pub(crate) struct TrustFact {
+    pub(crate) id: TrustId,
+    pub(crate) truster: Scope,
+    pub(crate) trusted: Scope,
+    pub(crate) limit: Restriction,
+    pub(crate) accepted: bool,
+    pub(crate) fate: Fate,
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MemberFact {
     pub(crate) group: GroupId,
@@ -141,6 +152,13 @@ impl World {
         for BoundaryFact { subject, limit, fate } in &self.boundaries {
             let data = format!(r#"{{"subject":"{subject}","limit":{}}}"#, restriction(limit));
             entry(*fate, format!("boundary/{subject}"), "boundary", data);
+        }
+        for TrustFact { id, truster, trusted, limit, accepted, fate } in &self.trusts {
+            let (state, limit) = (if *accepted { "accepted" } else { "offered" }, restriction(limit));
+            let data = format!(
+                r#"{{"id":"{id}","truster":"{truster}","trusted":"{trusted}","limit":{limit},"state":"{state}"}}"#
+            );
+            entry(*fate, format!("trust/{id}"), "trust", data);
         }
         for MemberFact { group, subject, fate } in &self.members {
             let data = format!(r#"{{"group":"{group}","subject":"{subject}"}}"#);

@@ -46,6 +46,7 @@ pub(super) fn fact(fact: &Fact) -> (String, &'static str) {
         Fact::Binding(_, id) => (id.to_string(), "binding"),
         Fact::Role(id) => (id.to_string(), "role"),
         Fact::Policy(id) => (id.to_string(), "policy"),
+        Fact::Trust(id) => (id.to_string(), "trust"),
         Fact::BreakGlass(id) => (id.to_string(), "break-glass"),
         _ => (String::new(), "record"),
     }
@@ -69,6 +70,7 @@ pub(super) const fn described(lint: Lint) -> &'static str {
         Lint::EmptyRole => "permits nothing, and brings no policy",
         Lint::NoMembers => "something is bound to it, and it has no members",
         Lint::BrokenGlass => "glass was broken, and nobody has closed the emergency",
+        Lint::IdleTrust => "has ended, is not accepted, or names no two tenants; lets nobody in",
         _ => "looks wrong",
     }
 }
