@@ -185,10 +185,11 @@ const USAGE: &str = "usage: palisade NOUN VERB …
 
   audit verify DIR [--known CHECKPOINT] [--key VKEY]
                                           is the log whole? says where it is damaged
-  audit verify --receipt FILE|- --key VKEY
+  audit verify --receipt FILE|- --key VKEY [--epoch FILE]
                                           does this receipt prove its record? needs no log
-  audit prove DIR SEQUENCE [--tenant SCOPE] [--key VKEY]
-                                          the receipt of a record, as c2sp.org/tlog-proof
+  audit prove DIR SEQUENCE [--tenant SCOPE] [--key VKEY] [--epoch FILE]
+                                          the receipt of a record, as c2sp.org/tlog-proof;
+                                          writes the proof that an epoch binds its head to FILE
   audit query DIR [--limit N]             the entries, oldest first
   join mac --key-file F|--passphrase-file F [--version V] [--kind argon2|plain] [--salt HEX]
                                           MicroCloud's MAC of standard input, as an Authorization value

@@ -70,6 +70,30 @@ fn every_entry_of_the_control_plane_is_proven_to_a_stranger() {
             palisade(&["audit", "verify", "--receipt", file.to_str().unwrap(), "--key", &key_file], b"");
         assert_eq!(exit, 0);
         assert!(printed.starts_with("proven: record "), "{printed}");
+        // With the epoch that binds the head.
+        let epoch_file = folder.path().join("receipt.epoch-proof");
+        let epoch_file = epoch_file.to_str().unwrap();
+        let (exit, same, said) = palisade(&["audit", "prove", audit, &sequence, "--epoch", epoch_file], b"");
+        assert_eq!((exit, &same), (0, &receipt), "{said}");
+        let (exit, proven) = ask(
+            &["audit", "verify", "--receipt", "-", "--epoch", epoch_file, "--key", key, "--json"],
+            receipt.as_bytes(),
+        );
+        assert_eq!(exit, 0, "{proven}");
+        assert!(proven["epoch"]["through"].as_u64() >= entry["sequence"].as_u64(), "{proven}");
+        let good = fs::read_to_string(epoch_file).unwrap();
+        fs::write(epoch_file, good.replacen("slot ", "slot 1", 1)).unwrap();
+        let (exit, refused) = ask(
+            &["audit", "verify", "--receipt", "-", "--epoch", epoch_file, "--key", key, "--json"],
+            receipt.as_bytes(),
+        );
+        assert_eq!((exit, &refused["ok"]), (1, &json!(false)), "{refused}");
+        let (exit, row) = ask(&["audit", "prove", audit, &sequence, "--json"], b"");
+        assert_eq!(
+            (exit, row["epoch_proof"].as_str(), row["receipt"].as_str()),
+            (0, Some(&*good), Some(&*receipt))
+        );
+        assert!(row["verifier_key"].as_str().unwrap().starts_with(row["origin"].as_str().unwrap()), "{row}");
         // Another index, and another key.
         let bad = receipt.replacen("index ", "index 1", 1);
         let (exit, refused) = ask(&arguments, bad.as_bytes());
@@ -186,6 +210,7 @@ fn wrong_words_are_exit_status_2() {
         &["audit", "verify", "--receipt", "-"],
         &["audit", "verify", "somewhere", "--receipt", "-", "--key", key],
         &["audit", "verify", "--receipt", "-", "--key", "a+b+c"],
+        &["audit", "verify", "somewhere", "--epoch", "-"],
     ] {
         let (exit, _, said) = palisade(arguments, b"");
         assert_eq!(exit, 2, "{arguments:?}: {said}");

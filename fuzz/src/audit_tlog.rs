@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, LazyLock};
 
+use audit_log::LogId;
 use audit_log::testing::MemoryTiles;
 use audit_log::tlog::{
-    Ed25519Signer, Hash, Origin, SignedNote, Signer as _, TilePath, TileReader, TlogProof, TreeHead,
-    VerifierKey, consistency_path, inclusion_path, read_bundle, verify_consistency, verify_inclusion,
+    Ed25519Signer, EpochProof, Hash, Origin, SignedNote, Signer as _, TilePath, TileReader, TlogProof,
+    TreeHead, VerifierKey, consistency_path, inclusion_path, read_bundle, verify_consistency,
+    verify_inclusion,
 };
 use base64ct::{Base64, Encoding as _};
 use core_types::SecretBytes;
@@ -54,7 +56,15 @@ pub(crate) fn note(input: &[u8]) -> bool {
             assert_eq!((head.size, head.root, proof.index()), (1, leaf, 0));
         }
     }
-    note.is_some() || head.is_some() || proof.is_some()
+    let epoch = text.parse::<EpochProof>().ok();
+    if let Some(epoch) = &epoch {
+        assert_eq!(epoch.to_string(), text, "one spelling");
+        // The log with this key has no epoch.
+        let head =
+            TreeHead::new(Origin::of_epochs(&KEY.0, LogId::from_bytes([0; 16])), 0, Hash::of_empty_tree());
+        assert!(epoch.verify(&KEY.0, &head).is_err());
+    }
+    note.is_some() || head.is_some() || proof.is_some() || epoch.is_some()
 }
 
 /// Two bytes say how many entries a bundle should have; the rest is the bundle.

@@ -36,6 +36,7 @@ pub struct Target {
 
 /// Every check there is.
 pub const TARGETS: &[Target] = &[
+    target("audit_log_entry", audit_log::entry, 1024),
     target("audit_log_segment", audit_log::segment, 4096),
     target("audit_log_tampered", audit_log::tampered, 64),
     target("audit_log_text", audit_log::text, 140),

@@ -8,6 +8,7 @@ mod details;
 mod entry;
 mod field;
 mod intent;
+mod outline;
 mod text;
 
 pub use actor::{Action, Actor};
@@ -20,3 +21,4 @@ pub use intent::Intent;
 pub use text::{Escaped, MAX_RESOURCE_BYTES, MAX_TEXT_BYTES, Public, ResourceId};
 
 pub(crate) use entry::{Kind, Record, encode_closing, encode_event, encode_intent};
+pub(crate) use outline::{Outline, OutlineReader};

@@ -5,6 +5,7 @@
 //! says that there are exactly `n` records, and says nothing about anybody else's. One more tree holds the log's
 //! epochs, each of which binds the heads of all tenants by position.
 
+mod bound;
 mod edge;
 mod epoch;
 mod error;
@@ -24,11 +25,13 @@ mod state;
 mod store;
 mod tile;
 
+pub use bound::{EpochProof, MAX_EPOCH_PROOF_BYTES, ProvenEpoch};
 pub use error::{BundleError, NoteError, ProofError, ProveError, PublishError, SignError, StoreError};
 pub use hash::Hash;
 pub use head::{MAX_ORIGIN_BYTES, Origin, TreeHead};
 pub use note::{
-    Ed25519Signer, MAX_KEY_NAME_BYTES, MAX_NOTE_BYTES, MAX_SIGNATURES, SignedNote, Signer, VerifierKey,
+    Ed25519Signer, MAX_KEY_NAME_BYTES, MAX_LOG_NAME_BYTES, MAX_NOTE_BYTES, MAX_SIGNATURES, SignedNote,
+    Signer, VerifierKey,
 };
 pub use proof::{
     MAX_TREE_SIZE, Subtree, consistency_path, inclusion_path, verify_consistency, verify_inclusion,

@@ -37,7 +37,8 @@ fn another_program_finds_every_signature_entry_tile_and_proof_right() {
     assert!(said.contains("/tenants/project/db 256 2\n"), "{said}");
     assert!(said.contains("/tenants 1 1\n"), "{said}");
     assert!(said.contains("/epochs 4 1\n"), "{said}");
-    assert!(said.contains("receipts 97\n") && said.contains("consistent 3\n"), "{said}");
+    assert!(said.contains("receipts 100\n") && said.contains("consistent 3\n"), "{said}");
+    assert!(said.contains("bound 3\n"), "{said}");
 
     // It would have said so.
     for file in [
@@ -54,6 +55,13 @@ fn another_program_finds_every_signature_entry_tile_and_proof_right() {
         assert!(!ask(&go, &proofs, &key.to_string(), &claims).status.success(), "{file}");
         fs::write(&path, good).unwrap();
     }
+    // A tenant's place among the others is part of what an epoch says.
+    let bound = claims.join("bound-4.epoch-proof");
+    let good = fs::read_to_string(&bound).unwrap();
+    fs::write(&bound, good.replacen("slot 1", "slot 0", 1)).unwrap();
+    assert!(!ask(&go, &proofs, &key.to_string(), &claims).status.success());
+    fs::write(&bound, good).unwrap();
+    assert!(ask(&go, &proofs, &key.to_string(), &claims).status.success());
     let other = Ed25519Signer::from_seed("audit.example/log", &SecretBytes::take_from(&mut [8; 32])).unwrap();
     assert!(!ask(&go, &proofs, &other.verifier().to_string(), &claims).status.success());
 }
@@ -83,6 +91,11 @@ fn publish(folder: &Path, claims: &Path, signer: Ed25519Signer) {
             let proof = prover.prove_index(tenant, index).unwrap().to_string();
             fs::write(claims.join(format!("{size}-{index}.tlog-proof")), proof).unwrap();
         }
+    }
+    for (tenant, sequence) in [(&web, 1), (&db, 4), (&Scope::root(), 104)] {
+        let (receipt, epoch) = prover.prove_bound(tenant, sequence).unwrap();
+        fs::write(claims.join(format!("bound-{sequence}.tlog-proof")), receipt.to_string()).unwrap();
+        fs::write(claims.join(format!("bound-{sequence}.epoch-proof")), epoch.to_string()).unwrap();
     }
     let mut lines = String::new();
     for old in heads.iter().take(3) {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit_log::testing::{MemoryDirectory, MemoryTiles};
-use audit_log::tlog::{Ed25519Signer, Prover, Publisher, Signer as _, TileStore, TlogProof, VerifierKey};
+use audit_log::tlog::{
+    Ed25519Signer, EpochProof, Prover, Publisher, Signer as _, TileStore, TlogProof, VerifierKey,
+};
 use audit_log::verify::Verification;
 use audit_log::{Actor, AuditLog, Client, Completion, Intent, Options};
 use core_types::testing::TestClock;
@@ -42,6 +44,8 @@ fn the_published_example_is_what_is_published() {
     let tenant: Scope = "project/web".parse().unwrap();
     let receipt = prover.prove(&tenant, 2).unwrap().to_string();
     assert_eq!(receipt, block(1), "\n{receipt}");
+    let (same, epoch) = prover.prove_bound(&tenant, 2).unwrap();
+    assert_eq!((same.to_string(), epoch.to_string()), (receipt, block(2)), "\n{epoch}");
 }
 
 #[test]
@@ -51,6 +55,8 @@ fn the_published_example_verifies() {
     let proven = block(1).parse::<TlogProof>().unwrap().verify(&key).unwrap();
     assert_eq!((proven.sequence(), proven.index()), (2, 1));
     assert_eq!(proven.entry().unwrap().outcome().as_str(), "allowed");
+    let epoch = block(2).parse::<EpochProof>().unwrap().verify(&key, proven.head()).unwrap();
+    assert_eq!((epoch.sequence, epoch.through, epoch.slot, epoch.tenants), (4, 3, 0, 1));
     let tiles: Arc<dyn TileStore> = Arc::new(tiles);
     let report = Verification::new().with_key(key).run_in(&disk, Some(tiles)).unwrap();
     assert!(report.findings().is_empty(), "{report}");

@@ -23,19 +23,26 @@ pub(super) fn verify(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> R
     let mut known = Vec::new();
     let mut key = None;
     let mut receipt = None;
+    let mut epoch = None;
     while let Some(argument) = parser.next()? {
         match argument {
             lexopt::Arg::Long("json") => json = true,
             lexopt::Arg::Long("known") => known.push(parser.value()?.parse::<Checkpoint>()?),
             lexopt::Arg::Long("key") => key = Some(proofs::key(&parser.value()?)?),
             lexopt::Arg::Long("receipt") => receipt = Some(parser.value()?),
+            lexopt::Arg::Long("epoch") => epoch = Some(parser.value()?),
             lexopt::Arg::Value(word) if folder.is_none() => folder = Some(word),
             other => return Err(other.unexpected().into()),
         }
     }
+    if receipt.is_none() && epoch.is_some() {
+        return Err(CliError::usage("audit verify --epoch FILE goes with --receipt FILE"));
+    }
     if let Some(receipt) = receipt {
         return match (folder, key) {
-            (None, Some(key)) if known.is_empty() => proofs::verify(&receipt, &key, json, streams),
+            (None, Some(key)) if known.is_empty() => {
+                proofs::verify(&receipt, epoch.as_ref(), &key, json, streams)
+            }
             _ => Err(CliError::usage("audit verify --receipt FILE needs --key VKEY, and no folder")),
         };
     }

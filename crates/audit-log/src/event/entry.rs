@@ -1,8 +1,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use core_types::UnixTime;
+use core_types::{Objects, UnixTime};
 use serde::{Deserialize, Serialize};
+use serde_json::Deserializer;
 use serde_json::value::RawValue;
 
 use super::completion::{Completion, Outcome};
@@ -126,7 +127,11 @@ impl<'a> Record<'a> {
     pub(crate) fn decode(entry: &'a [u8]) -> Option<Self> {
         let wire: ReadRecord<'a> = serde_json::from_slice(entry).ok()?;
         let intent_json = wire.intent.get();
-        let intent = serde_json::from_str(intent_json).ok()?;
+        // serde takes an array of the fields for a struct.
+        if !entry.starts_with(b"{") || !intent_json.starts_with('{') {
+            return None;
+        }
+        let intent = Intent::deserialize(Objects::new(&mut Deserializer::from_str(intent_json))).ok()?;
         let ReadRecord { outcome, duration_us, reason, details, .. } = wire;
         let completion = match outcome {
             Some(outcome) => Some(Completion::from_parts(outcome, duration_us, reason, details).ok()?),

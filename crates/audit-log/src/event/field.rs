@@ -1,8 +1,9 @@
 use std::fmt;
 
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::text::{Public, bounded, json_text_len};
+use super::text::{MAX_TEXT_BYTES, Public, bounded, json_text_len};
 use crate::error::EventError;
 use crate::hex;
 
@@ -20,7 +21,7 @@ pub const MAX_SEAL_KEY_BYTES: usize = 64;
 /// let secret = core_types::SecretBytes::<32>::take_from(&mut [7; 32]);
 /// let field = audit_log::event::Field::from(secret);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum Field {
@@ -56,6 +57,63 @@ impl Field {
     }
 }
 
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Kinds)
+    }
+}
+
+/// Tells the three kinds apart by what they are in JSON; an array is none of them.
+struct Kinds;
+
+impl<'de> Visitor<'de> for Kinds {
+    type Value = Field;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, a number, a flag, or an object that is sealed or redacted")
+    }
+
+    fn visit_bool<E: de::Error>(self, flag: bool) -> Result<Field, E> {
+        Ok(flag.into())
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Field, E> {
+        Ok(number.into())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Field, E> {
+        // Not copied where it is too long.
+        bounded_text(text).map(Field::Public).map_err(E::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Field, A::Error> {
+        let wire = WireObject::deserialize(de::value::MapAccessDeserializer::new(map))?;
+        match wire {
+            WireObject { redacted: Some(true), sealed: None, data: None } => Ok(Redacted.into()),
+            WireObject { redacted: None, sealed: Some(sealed), data: Some(data) } => {
+                let sealed = Sealed::try_from(WireSealed { sealed, data }).map_err(de::Error::custom)?;
+                Ok(sealed.into())
+            }
+            _ => Err(de::Error::custom("neither sealed nor redacted")),
+        }
+    }
+}
+
+fn bounded_text(text: &str) -> Result<Public, EventError> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(EventError::TooLong { field: "text", limit: MAX_TEXT_BYTES });
+    }
+    Public::text(text)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireObject {
+    redacted: Option<bool>,
+    sealed: Option<Box<str>>,
+    data: Option<String>,
+}
+
 impl<T: Into<Public>> From<T> for Field {
     fn from(value: T) -> Self {
         Self::Public(value.into())
@@ -89,8 +147,8 @@ impl fmt::Display for Field {
 ///
 /// This crate neither seals nor opens: it keeps the ciphertext, which the chain commits to as it is, so that
 /// a value can become unreadable for ever without a change to the log.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "WireSealed", into = "WireSealed")]
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "WireSealed")]
 pub struct Sealed {
     key: Box<str>,
     bytes: Box<[u8]>,
@@ -153,23 +211,12 @@ impl Serialize for Redacted {
     }
 }
 
-impl<'de> Deserialize<'de> for Redacted {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match WireRedacted::deserialize(deserializer)? {
-            WireRedacted { redacted: true } => Ok(Self),
-            WireRedacted { redacted: false } => Err(de::Error::custom("`redacted` is not true")),
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize)]
 struct WireRedacted {
     redacted: bool,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize)]
 struct WireSealed {
     sealed: Box<str>,
     data: String,
@@ -214,6 +261,11 @@ mod tests {
             "{}",
             "[]",
             "null",
+            "[true]",
+            r#"["k","00"]"#,
+            r#"{"redacted":true,"sealed":"k","data":"00"}"#,
+            r#"{"sealed":"k"}"#,
+            "7.0",
             "-1",
             r#"{"redacted":false}"#,
             r#"{"redacted":true,"x":1}"#,

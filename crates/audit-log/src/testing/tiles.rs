@@ -102,6 +102,12 @@ impl TileStore for MemoryTiles {
         }
     }
 
+    fn names(&self, folder: &str) -> io::Result<Vec<String>> {
+        let tiles = self.lock_tiles();
+        let below = tiles.files.keys().filter_map(|name| name.strip_prefix(folder)?.strip_prefix('/'));
+        Ok(below.filter(|name| !name.contains('/')).map(str::to_owned).collect())
+    }
+
     fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
         let mut tiles = self.lock_tiles();
         tiles.change()?;

@@ -55,7 +55,7 @@ pub enum NoteError {
     /// A signature in the key's name does not verify.
     #[error("the signature does not verify")]
     Signature,
-    /// Signed, but of another log.
+    /// Of another log: its first line does not begin with the key's name.
     #[error("of another log")]
     Origin,
     /// Signed, but the proof does not fit.
@@ -109,6 +109,12 @@ pub enum PublishError {
     /// Another publisher of this log is at work in this process.
     #[error("the log has a publisher already")]
     Busy,
+    /// The name of the signing key is too long for the origins that begin with it.
+    #[error("the name of the signing key is longer than {limit} bytes")]
+    KeyName {
+        /// The bound.
+        limit: usize,
+    },
     /// What was published is of another log.
     #[error("the published proofs are of another log")]
     OtherLog,

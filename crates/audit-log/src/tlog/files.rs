@@ -92,8 +92,35 @@ impl TreeFiles<'_> {
         Err(Flaw::Forged(first.map_or_else(|| self.name("checkpoint"), |path| self.name(path)).into()))
     }
 
+    /// The partial tiles and bundles that are narrower than this one, for older checkpoints, and are not the beginning
+    /// of it.
+    pub(crate) fn false_beginnings(&self, path: TilePath) -> Result<Vec<TilePath>, FileError> {
+        let Some(bytes) = self.read(path, MAX_BUNDLE_BYTES)?.map(|(bytes, _)| bytes) else {
+            return Ok(Vec::new());
+        };
+        let file = self.name(path);
+        let Some((folder, _)) = file.rsplit_once('/').filter(|(folder, _)| folder.ends_with(".p")) else {
+            return Ok(Vec::new());
+        };
+        let names = self.store.names(folder).map_err(FileError::new("list", folder))?;
+        let mut found = Vec::new();
+        for width in names.iter().filter_map(|name| name.parse::<usize>().ok()) {
+            let Some(narrower) = path.with_width(width).filter(|_| width < path.width()) else { continue };
+            let read = self.read(narrower, MAX_BUNDLE_BYTES)?.map(|(bytes, _)| bytes).unwrap_or_default();
+            let is_whole = if path.level().is_some() {
+                read.len() == width.saturating_mul(HASH_LEN)
+            } else {
+                read_bundle(&read, width).is_ok()
+            };
+            if !is_whole || !bytes.starts_with(&read) {
+                found.push(narrower);
+            }
+        }
+        Ok(found)
+    }
+
     /// Adds leaves to the tree: writes the tiles and bundles that are new, and removes partial ones that full
-    /// ones have taken the place of.
+    /// ones have taken the place of. Until then they stay: some checkpoint may need any of them.
     pub(crate) fn append(&self, edge: &mut Edge, leaves: &[Vec<u8>]) -> Result<(), Flaw> {
         let before = edge.size();
         let mut bundle = self.last_bundle(edge)?;
@@ -137,23 +164,6 @@ impl TreeFiles<'_> {
             let entries = (level == 0).then(|| TilePath::entries(index));
             for path in TilePath::full(level, index).into_iter().chain(entries) {
                 self.remove_partial(path)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes the partial tiles and bundle of the tree of a size that nobody needs any more.
-    pub(crate) fn remove_edge(&self, size: u64, newer: u64) -> Result<(), FileError> {
-        for level in 0_u8..8 {
-            if let Some(path) = TilePath::partial(level, size)
-                && TilePath::partial(level, newer) != Some(path)
-            {
-                self.remove(path)?;
-                if level == 0
-                    && let Some(path) = TilePath::entries(size >> 8).with_width(path.width())
-                {
-                    self.remove(path)?;
-                }
             }
         }
         Ok(())

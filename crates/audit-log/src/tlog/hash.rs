@@ -39,6 +39,11 @@ impl Hash {
         sha256(&[&[0], leaf])
     }
 
+    /// The hash of a leaf that lies in three pieces.
+    pub(crate) fn of_leaf_parts([first, second, third]: &[&[u8]; 3]) -> Self {
+        sha256(&[&[0], first, second, third])
+    }
+
     /// The hash of a node: of a one byte and the hashes of what is below (RFC 6962 section 2.1).
     #[must_use]
     pub fn of_node(left: &Self, right: &Self) -> Self {

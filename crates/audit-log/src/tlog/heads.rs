@@ -17,6 +17,23 @@ impl Heads {
         self.levels.last().and_then(|level| level.first()).copied().unwrap_or_else(Hash::of_empty_tree)
     }
 
+    /// How many leaves there are.
+    pub(crate) fn len(&self) -> usize {
+        self.levels.first().map_or(0, Vec::len)
+    }
+
+    /// The inclusion proof of a leaf (RFC 6962 section 2.1.1); `None` where there is none.
+    pub(crate) fn path(&self, slot: usize) -> Option<Vec<Hash>> {
+        if slot >= self.len() {
+            return None;
+        }
+        // What has nobody beside it has moved up as it is.
+        let beside = |(height, level): (u32, &Vec<Hash>)| {
+            level.get(slot.checked_shr(height).unwrap_or(0) ^ 1).copied()
+        };
+        Some((0_u32..).zip(&self.levels).filter_map(beside).collect())
+    }
+
     /// Sets a leaf: one that is there, or the one after the last.
     pub(crate) fn set(&mut self, slot: usize, leaf: Hash) {
         let (mut place, mut hash, mut height) = (slot, leaf, 0_usize);
@@ -50,7 +67,9 @@ impl Heads {
 #[cfg(test)]
 mod tests {
     use super::super::edge::Frontier;
+    use super::super::proof::verify_inclusion;
     use super::*;
+    use crate::scan::to_u64;
 
     #[test]
     fn it_is_the_tree_of_its_leaves_however_it_came_to_be() {
@@ -67,6 +86,16 @@ mod tests {
             let mut tree = Frontier::default();
             leaves.iter().for_each(|leaf| tree.push(*leaf, |_, _, _| {}));
             assert_eq!(heads.root(), tree.root(), "{n}");
+            for (slot, leaf) in leaves.iter().enumerate() {
+                let path = heads.path(slot).unwrap();
+                let [slot, size] = [slot, leaves.len()].map(to_u64);
+                assert_eq!(
+                    verify_inclusion(leaf, slot, size, &path, &heads.root()),
+                    Ok(()),
+                    "{slot} of {size}"
+                );
+            }
+            assert_eq!((heads.len(), heads.path(leaves.len())), (leaves.len(), None));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use core_types::Scope;
 
+use super::hash::Hash;
 use super::tile::MAX_LEAF_BYTES;
 use crate::event::{Entry, Record};
 use crate::hex;
@@ -22,6 +23,13 @@ impl<'a> Leaf<'a> {
         leaf.extend_from_slice(record);
         leaf.extend_from_slice(SUFFIX);
         (leaf.len() <= MAX_LEAF_BYTES).then_some(leaf)
+    }
+
+    /// The hash of the leaf that [`encode`](Self::encode) makes.
+    pub(crate) fn hash(sequence: u64, record: &[u8]) -> Option<Hash> {
+        let start = format!("{PREFIX}{sequence}{MIDDLE}");
+        let length = start.len().checked_add(record.len())?.checked_add(SUFFIX.len())?;
+        (length <= MAX_LEAF_BYTES).then(|| Hash::of_leaf_parts(&[start.as_bytes(), record, SUFFIX]))
     }
 
     pub(crate) fn decode(leaf: &'a [u8]) -> Option<Self> {

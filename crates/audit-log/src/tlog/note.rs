@@ -9,6 +9,7 @@ use ring::signature::{self, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 
 use super::error::{NoteError, SignError};
 use super::hash::{decode_base64, sha256};
+use super::head::{MAX_ORIGIN_BYTES, Origin};
 
 /// The most bytes of a note.
 pub const MAX_NOTE_BYTES: usize = 128 << 10;
@@ -16,8 +17,11 @@ pub const MAX_NOTE_BYTES: usize = 128 << 10;
 /// The most signatures of a note.
 pub const MAX_SIGNATURES: usize = 64;
 
-/// The most bytes of a key's name.
-pub const MAX_KEY_NAME_BYTES: usize = 255;
+/// The most bytes of a key's name: that of a tree's key is the tree's origin.
+pub const MAX_KEY_NAME_BYTES: usize = MAX_ORIGIN_BYTES;
+
+/// The most bytes of the name of a log's key, with which the origins of its trees begin.
+pub const MAX_LOG_NAME_BYTES: usize = 255;
 
 /// A public key that verifies notes: Ed25519, with a name.
 ///
@@ -60,6 +64,18 @@ impl VerifierKey {
     #[must_use]
     pub const fn public(&self) -> &[u8; 32] {
         &self.public
+    }
+
+    /// The same key under the name under which it signs the heads of this tree: the tree's origin. It is what a
+    /// program that knows nothing of this crate is given.
+    #[must_use]
+    pub fn for_tree(&self, origin: &Origin) -> Self {
+        self.renamed(&origin.to_string())
+    }
+
+    /// The same key under another name.
+    pub(crate) fn renamed(&self, name: &str) -> Self {
+        Self { name: name.into(), public: self.public }
     }
 
     /// A key that has signed nothing: its bytes are no point of the curve.
@@ -184,14 +200,15 @@ struct NoteSignature {
 }
 
 impl SignedNote {
-    /// Signs a text, which must end in a line feed and hold no other control character.
+    /// Signs a text in the name that is its first line. It must end in a line feed and hold no other control
+    /// character.
     ///
     /// # Errors
     /// [`SignError`].
     pub(crate) fn sign(text: String, signer: &dyn Signer) -> Result<Self, SignError> {
         let bytes = signer.sign(text.as_bytes())?.to_vec();
-        let verifier = signer.verifier();
-        let signature = NoteSignature { name: verifier.name().into(), id: verifier.id(), bytes };
+        let key = signer.verifier().renamed(text.lines().next().unwrap_or_default());
+        let signature = NoteSignature { id: key.id(), name: key.name, bytes };
         Ok(Self { text: text.into(), signatures: vec![signature] })
     }
 

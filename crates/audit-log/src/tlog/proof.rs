@@ -7,6 +7,9 @@ use super::hash::Hash;
 /// The most leaves of a tree.
 pub const MAX_TREE_SIZE: u64 = 1 << 63;
 
+/// The most hashes of a proof of inclusion.
+pub(super) const MAX_PATH: usize = 63;
+
 /// Checks that `leaf` is the hash of the leaf at `index` of the tree of `size` leaves with this root.
 ///
 /// # Errors

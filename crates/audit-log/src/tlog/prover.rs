@@ -6,21 +6,28 @@ use std::sync::Arc;
 
 use core_types::Scope;
 
+use super::bound::EpochProof;
 use super::error::{NoteError, ProofError, ProveError};
 use super::hash::Hash;
-use super::head::TreeHead;
+use super::head::{Origin, TreeHead};
+use super::heads::Heads;
 use super::leaf::Leaf;
 use super::note::{MAX_NOTE_BYTES, SignedNote, VerifierKey};
-use super::publisher::{CHECKPOINT, EPOCHS, tenant_folder};
+use super::publisher::{
+    CHECKPOINT, EPOCHS, MAX_BLOCK_BYTES, MAX_STATE_BYTES, STATE, block_file, tenant_folder,
+};
 use super::reader::TileReader;
 use super::receipt::TlogProof;
+use super::state::{HeadLine, State};
 use super::store::{PROOFS, SystemTiles, TileStore};
 use crate::error::FileError;
+use crate::scan::to_u64;
 
 /// Makes proofs from what a [`Publisher`](super::Publisher) has published. It needs no secret, and believes no file
 /// that the key has not signed for.
 ///
-/// Memory: up to 24 MiB for each tenant that was asked for lately, of at most 16 at a time.
+/// Memory: up to 24 MiB for each tenant that was asked for lately, of at most 16 at a time; for
+/// [`prove_bound`](Self::prove_bound), about 200 bytes for each tenant.
 pub struct Prover {
     store: Arc<dyn TileStore>,
     key: VerifierKey,
@@ -28,6 +35,22 @@ pub struct Prover {
     // Folders below this one were looked at.
     seen: usize,
     trees: HashMap<Box<str>, Tree>,
+    // As of the newest state that was asked for.
+    bound: Option<Bound>,
+}
+
+/// All tenants' heads as an epoch binds them.
+struct Bound {
+    heads: Heads,
+    leaves: Vec<Hash>,
+}
+
+impl Bound {
+    /// The proof that this is the head at this place.
+    fn path_of(&self, slot: usize, head: &TreeHead) -> Option<Vec<Hash>> {
+        let leaf = self.leaves.get(slot)?;
+        (*leaf == Hash::of_leaf(head.to_string().as_bytes())).then(|| self.heads.path(slot))?
+    }
 }
 
 struct Tree {
@@ -55,7 +78,7 @@ impl Prover {
     /// A prover of what lies in this store.
     #[must_use]
     pub fn new(store: Arc<dyn TileStore>, key: VerifierKey) -> Self {
-        Self { store, key, slots: HashMap::new(), seen: 0, trees: HashMap::new() }
+        Self { store, key, slots: HashMap::new(), seen: 0, trees: HashMap::new(), bound: None }
     }
 
     /// The proof that the log has this record, of this tenant.
@@ -104,6 +127,47 @@ impl Prover {
     /// [`ProveError::NotPublished`], [`ProveError`].
     pub fn prove_epoch(&mut self, index: u64) -> Result<TlogProof, ProveError> {
         self.tree(EPOCHS, |tree| Ok(tree.head.size > index))?.prove(index)
+    }
+
+    /// The proof that the log has this record, of this tenant, and the proof that an epoch has bound the tenant's
+    /// head that the first one is about.
+    ///
+    /// # Errors
+    /// [`ProveError::NotPublished`] also while a publisher is at work between an epoch and the heads it binds: ask
+    /// again; [`ProveError`].
+    pub fn prove_bound(
+        &mut self,
+        tenant: &Scope,
+        sequence: u64,
+    ) -> Result<(TlogProof, EpochProof), ProveError> {
+        for _ in 0..ATTEMPTS {
+            let Some(state) = self.state()? else { return Err(ProveError::NotPublished) };
+            if !self.read_bound(&state)? {
+                continue;
+            }
+            let folder = self.folder_of(tenant)?;
+            let slot = self.slots.get(tenant).copied().ok_or(ProveError::NotPublished)?;
+            let head = self.read_head(&folder)?.1;
+            let Some(path) = self.bound.as_ref().and_then(|bound| bound.path_of(slot, &head)) else {
+                continue;
+            };
+            // Opened with the head that is there now.
+            let tree = self.tree(&folder, |tree| Ok(tree.head == head))?;
+            if tree.head != head {
+                continue;
+            }
+            let index = tree.index_of(sequence)?;
+            let record = tree.prove(index)?;
+            let last = state.epochs.0.checked_sub(1).ok_or(ProveError::NotPublished)?;
+            let proof = EpochProof { slot: to_u64(slot), path, epoch: self.prove_epoch(last)? };
+            // Where the state is ahead of the epochs that are signed, this one is another.
+            match proof.verify(&self.key, &head) {
+                Ok(_) => return Ok((record, proof)),
+                Err(NoteError::Proof(_)) => continue,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ProveError::NotPublished)
     }
 
     /// A tenant's newest signed head.
@@ -165,6 +229,46 @@ impl Prover {
             }
         }
         self.trees.get_mut(folder).ok_or(ProveError::NotPublished)
+    }
+
+    /// How far the publisher has come, where all heads are those of the last epoch.
+    fn state(&self) -> Result<Option<State>, ProveError> {
+        let Some(text) = self.text(STATE, MAX_STATE_BYTES)? else { return Ok(None) };
+        let state = text.parse::<SignedNote>().ok().and_then(|note| State::verify(&note, &self.key));
+        let state = state.ok_or_else(|| ProveError::Forged { file: STATE.into() })?;
+        Ok(Some(state).filter(|state| state.is_bound))
+    }
+
+    /// Reads all tenants' heads as of this state; `false` where the files are of another one by now.
+    fn read_bound(&mut self, state: &State) -> Result<bool, ProveError> {
+        if self.bound.as_ref().is_some_and(|bound| bound.heads.root() == state.heads) {
+            return Ok(true);
+        }
+        let mut bound = Bound { heads: Heads::new(), leaves: Vec::new() };
+        for (block, version) in state.blocks.iter().enumerate() {
+            let file = block_file(block, *version);
+            let Some(lines) = self.text(&file, MAX_BLOCK_BYTES)? else { return Ok(false) };
+            for line in lines.lines() {
+                let Some(HeadLine { size, root, tenant }) = HeadLine::decode(line) else {
+                    return Err(ProveError::Forged { file: file.into() });
+                };
+                let head = TreeHead::new(Origin::of_tenant(&self.key, state.log, tenant), size, root);
+                let leaf = Hash::of_leaf(head.to_string().as_bytes());
+                bound.heads.set(bound.leaves.len(), leaf);
+                bound.leaves.push(leaf);
+            }
+        }
+        if bound.heads.root() != state.heads {
+            return Err(ProveError::Forged { file: "heads".into() });
+        }
+        self.bound = Some(bound);
+        Ok(true)
+    }
+
+    fn text(&self, file: &str, limit: usize) -> Result<Option<String>, ProveError> {
+        let bytes = self.store.read(file, limit).map_err(FileError::new("read", file))?;
+        let text = bytes.map(String::from_utf8).transpose();
+        text.map_err(|_| ProveError::Forged { file: file.into() })
     }
 
     fn read_head(&self, folder: &str) -> Result<(SignedNote, TreeHead), ProveError> {
@@ -246,4 +350,5 @@ impl Tree {
 }
 
 const MAX_TREES: usize = 16;
+const ATTEMPTS: u32 = 5;
 const MAX_BUNDLES_BYTES: usize = 16 << 20;

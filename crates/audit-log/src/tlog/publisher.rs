@@ -14,7 +14,7 @@ use super::hash::Hash;
 use super::head::{Origin, TreeHead};
 use super::heads::Heads;
 use super::leaf::Leaf;
-use super::note::Signer;
+use super::note::{MAX_LOG_NAME_BYTES, MAX_NOTE_BYTES, Signer};
 use super::source::Source;
 use super::state::{HeadLine, State};
 use super::store::TileStore;
@@ -83,8 +83,6 @@ struct Tenant {
     scope: Scope,
     size: u64,
     root: Hash,
-    // Of the last signed head and the one before.
-    signed: [u64; 2],
 }
 
 /// What a step has read.
@@ -104,6 +102,9 @@ impl Publisher {
         store: impl TileStore + 'static,
         signer: impl Signer + 'static,
     ) -> Result<Self, PublishError> {
+        if signer.verifier().name().len() > MAX_LOG_NAME_BYTES {
+            return Err(PublishError::KeyName { limit: MAX_LOG_NAME_BYTES });
+        }
         let lock = store.lock().map_err(|error| match error.kind() {
             std::io::ErrorKind::WouldBlock => PublishError::Busy,
             _ => FileError::new("lock", ".")(error).into(),
@@ -172,15 +173,10 @@ impl Publisher {
         }
         self.extend_epochs(trees, &chunk.epochs)?;
         self.settle()?;
-        let mut replaced = Vec::new();
         if is_current && !trees.unsigned.is_empty() {
-            replaced = self.bind(trees)?;
+            self.bind(trees)?;
         }
         self.commit(trees, &touched)?;
-        for (slot, older, last) in replaced {
-            let folder = tenant_folder(slot);
-            TreeFiles { store: &*self.store, folder: &folder }.remove_edge(older, last)?;
-        }
         Ok(Progress { published_to: trees.published_to, is_current })
     }
 
@@ -214,9 +210,8 @@ impl Publisher {
         Ok(())
     }
 
-    /// Records an epoch, and signs its head and those of the tenants that changed. Returns the sizes that each was
-    /// signed with before: of the last time but one, and of the last.
-    fn bind(&self, trees: &mut Trees) -> Result<Vec<(usize, u64, u64)>, PublishError> {
+    /// Records an epoch, and signs its head and those of the tenants that changed.
+    fn bind(&self, trees: &mut Trees) -> Result<(), PublishError> {
         if let Some(known) = trees.known.as_ref().filter(|known| known.size > trees.epochs.size()) {
             // All of the log was read, and it has fewer epochs than were signed for.
             let log = trees.source.place().sequence;
@@ -240,16 +235,13 @@ impl Publisher {
         let head = self.epochs_head(trees);
         self.publish(EPOCHS, &head)?;
         trees.known = Some(head);
-        let mut sizes = Vec::new();
         for slot in std::mem::take(&mut trees.unsigned) {
-            let Some(tenant) = trees.tenants.get_mut(slot) else { continue };
-            self.publish(&tenant_folder(slot), &self.head(tenant))?;
-            let [older, last] = tenant.signed;
-            tenant.signed = [last, tenant.size];
-            sizes.push((slot, older, last));
+            if let Some(tenant) = trees.tenants.get(slot) {
+                self.publish(&tenant_folder(slot), &self.head(tenant))?;
+            }
         }
         trees.published_to = place.sequence;
-        Ok(sizes)
+        Ok(())
     }
 
     fn publish(&self, folder: &str, head: &TreeHead) -> Result<(), PublishError> {
@@ -340,7 +332,7 @@ impl Trees {
                 let slot = self.tenants.len();
                 let root = Hash::of_empty_tree();
                 self.slots.insert(tenant.clone(), slot);
-                self.tenants.push(Tenant { scope: tenant.clone(), size: 0, root, signed: [0; 2] });
+                self.tenants.push(Tenant { scope: tenant.clone(), size: 0, root });
                 slot
             }
         };
@@ -393,4 +385,7 @@ pub(crate) const KEY: &str = "key";
 pub(crate) const STATE: &str = "state";
 /// How many heads a file of heads has.
 pub(crate) const BLOCK: usize = 256;
+pub(crate) const MAX_BLOCK_BYTES: usize = BLOCK * 1200;
+// Its list of versions grows by some bytes for each 256 tenants.
+pub(crate) const MAX_STATE_BYTES: usize = MAX_NOTE_BYTES;
 const MAX_EDGES: usize = 512;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use base64ct::{Base64, Encoding as _};
 use core_types::Scope;
 
+use super::bound::read_path;
 use super::error::NoteError;
 use super::hash::{Hash, decode_base64};
 use super::head::TreeHead;
@@ -112,19 +113,7 @@ impl FromStr for TlogProof {
         };
         let (index, rest) = rest.strip_prefix(INDEX).and_then(|rest| rest.split_once('\n')).ok_or(form)?;
         let index = hex::parse_decimal(index).ok_or(form)?;
-        let mut path = Vec::new();
-        let mut rest = rest;
-        loop {
-            let (line, after) = rest.split_once('\n').ok_or(form)?;
-            rest = after;
-            if line.is_empty() {
-                break;
-            }
-            if path.len() >= MAX_PATH {
-                return Err(form);
-            }
-            path.push(line.parse().map_err(|_| form)?);
-        }
+        let (path, rest) = read_path(rest).ok_or(form)?;
         Ok(Self { extra, index, path, checkpoint: rest.parse()? })
     }
 }
@@ -180,4 +169,3 @@ impl ProvenRecord {
 const TITLE: &str = "c2sp.org/tlog-proof@v1";
 const EXTRA: &str = "extra ";
 const INDEX: &str = "index ";
-const MAX_PATH: usize = 63;

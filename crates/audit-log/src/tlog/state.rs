@@ -3,6 +3,7 @@
 use core_types::Scope;
 
 use super::hash::Hash;
+use super::note::{SignedNote, VerifierKey};
 use super::source::Place;
 use crate::checkpoint::LogId;
 use crate::hex;
@@ -43,7 +44,14 @@ impl State {
         text
     }
 
-    pub(crate) fn decode(text: &str) -> Option<Self> {
+    /// The state in a note that a log's key has signed, in the name that is the first line.
+    pub(crate) fn verify(note: &SignedNote, key: &VerifierKey) -> Option<Self> {
+        let name = note.dangerous_unverified_text().lines().next()?;
+        let state = Self::decode(note.verify(&key.renamed(name)).ok()?)?;
+        (*state.key_name == *key.name()).then_some(state)
+    }
+
+    fn decode(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         let (name, log) = lines.next()?.strip_suffix("/state")?.rsplit_once('/')?;
         lines.next().filter(|line| *line == TITLE)?;

@@ -23,6 +23,12 @@ pub trait TileStore: Send + Sync {
     /// [`FileTooLarge`](io::ErrorKind::FileTooLarge) past `limit` bytes; what the system says.
     fn read(&self, path: &str, limit: usize) -> io::Result<Option<Vec<u8>>>;
 
+    /// The names of what is in a folder, in any order; none where there is no such folder.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn names(&self, folder: &str) -> io::Result<Vec<String>>;
+
     /// Puts a file there, or another in its place, as a whole or not at all.
     ///
     /// # Errors
@@ -125,6 +131,21 @@ impl TileStore for SystemTiles {
         let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
         file.take(most).read_to_end(&mut bytes)?;
         if bytes.len() > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(Some(bytes)) }
+    }
+
+    fn names(&self, folder: &str) -> io::Result<Vec<String>> {
+        let folder = match self.folder(folder, false) {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&folder)? {
+            // A name that is no text is none of ours.
+            let entry = entry?;
+            names.extend(entry.file_name().to_str().ok().map(str::to_owned));
+        }
+        Ok(names)
     }
 
     fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()> {

@@ -75,7 +75,7 @@ impl Published {
     /// Looks at the log of epochs; returns how many tenants the newest one has.
     fn epochs(&mut self, store: &Arc<dyn TileStore>, log: Option<LogId>) -> Result<u64, FileError> {
         let state = text(store, STATE)?.and_then(|text| text.parse::<SignedNote>().ok());
-        let state = state.as_ref().and_then(|note| State::decode(note.verify(&self.key).ok()?));
+        let state = state.as_ref().and_then(|note| State::verify(note, &self.key));
         let is_due = state.is_some_and(|state| state.epochs.0 > 0);
         let Some(head) = self.tree(store, EPOCHS, log, is_due)? else { return Ok(0) };
         let size = head.size;
@@ -110,7 +110,7 @@ impl Published {
                 return Ok(None);
             };
             let note = read.parse::<SignedNote>().ok();
-            let Some(state) = note.and_then(|note| State::decode(note.verify(&self.key).ok()?)) else {
+            let Some(state) = note.and_then(|note| State::verify(&note, &self.key)) else {
                 self.findings.push(of_file(FindingKind::DerivedEdited, STATE));
                 return Ok(None);
             };
@@ -220,6 +220,15 @@ fn files(store: &Arc<dyn TileStore>, folder: &str, head: &TreeHead) -> Result<Ve
             Ok(_) => add(ProveError::Forged { file: tree.name(path).into() })?,
             Err(Flaw::File(error)) => return Err(error),
             Err(flaw) => add(flaw.into())?,
+        }
+    }
+    // What older checkpoints need.
+    for path in (0_u8..8).filter_map(|level| TilePath::partial(level, head.size)) {
+        let bundle = TilePath::entries(path.index()).with_width(path.width());
+        for path in std::iter::once(path).chain(bundle.filter(|_| path.level() == Some(0))) {
+            for narrower in tree.false_beginnings(path)? {
+                add(ProveError::Forged { file: tree.name(narrower).into() })?;
+            }
         }
     }
     Ok(findings)

@@ -4,14 +4,16 @@
 //
 // Usage: main PROOFS VKEY CLAIMS
 //
-// PROOFS is a directory with trees at epochs and tenants/*; CLAIMS holds *.tlog-proof, and consistency with a proof
-// in each line: FOLDER OLD-SIZE OLD-ROOT HASH…
+// PROOFS is a directory with trees at epochs and tenants/*; CLAIMS holds *.tlog-proof, *.epoch-proof each beside the
+// receipt it is about, and consistency with a proof in each line: FOLDER OLD-SIZE OLD-ROOT HASH…
 package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -49,9 +51,40 @@ func fail(format string, values ...interface{}) {
 	os.Exit(1)
 }
 
-func openHead(message []byte, verifiers note.Verifiers, what string) head {
-	opened, err := note.Open(message, verifiers)
+// The log's key, as NAME+ID+KEY.
+type logKey struct {
+	name string
+	key  []byte
+}
+
+func parseKey(text string) logKey {
+	_, err := note.NewVerifier(text)
+	check(err, "key")
+	parts := strings.SplitN(text, "+", 3)
+	key, err := base64.StdEncoding.DecodeString(parts[2])
+	check(err, "key")
+	return logKey{parts[0], key}
+}
+
+// Each tree is signed for in its own name: its origin, which begins with that of the log's key.
+func (k logKey) forTree(origin string) note.Verifier {
+	if !strings.HasPrefix(origin, k.name+"/") {
+		fail("%q is of another log", origin)
+	}
+	id := sha256.Sum256(append([]byte(origin+"\n"), k.key...))
+	text := fmt.Sprintf("%s+%08x+%s", origin, id[:4], base64.StdEncoding.EncodeToString(k.key))
+	verifier, err := note.NewVerifier(text)
+	check(err, origin)
+	return verifier
+}
+
+func openHead(message []byte, key logKey, what string) head {
+	origin := strings.SplitN(string(message), "\n", 2)[0]
+	opened, err := note.Open(message, note.VerifierList(key.forTree(origin)))
 	check(err, what)
+	if len(opened.Sigs) != 1 || len(opened.UnverifiedSigs) != 0 || opened.Sigs[0].Name != origin {
+		fail("%s: signed in another name", what)
+	}
 	lines := strings.Split(opened.Text, "\n")
 	if len(lines) != 4 || lines[3] != "" {
 		fail("%s: not three lines: %q", what, opened.Text)
@@ -90,10 +123,10 @@ func readBundle(path string, width int) [][]byte {
 }
 
 // Every entry and every tile of a tree, by recomputation.
-func checkTree(folder string, verifiers note.Verifiers) (head, storage) {
+func checkTree(folder string, key logKey) (head, storage) {
 	message, err := os.ReadFile(filepath.Join(folder, "checkpoint"))
 	check(err, folder)
-	tree := openHead(message, verifiers, folder)
+	tree := openHead(message, key, folder)
 	var hashes storage
 	for first := int64(0); first < tree.size; first += 256 {
 		width := tree.size - first
@@ -132,10 +165,9 @@ func checkTree(folder string, verifiers note.Verifiers) (head, storage) {
 	return tree, hashes
 }
 
-func checkReceipt(path string, verifiers note.Verifiers) {
-	text, err := os.ReadFile(path)
-	check(err, path)
-	parts := strings.SplitN(string(text), "\n\n", 2)
+// Returns the leaf, and the head of the tree in which it is.
+func checkReceipt(path, text string, key logKey) ([]byte, head) {
+	parts := strings.SplitN(text, "\n\n", 2)
 	lines := strings.Split(parts[0], "\n")
 	if len(parts) != 2 || len(lines) < 3 || lines[0] != "c2sp.org/tlog-proof@v1" {
 		fail("%s: not a tlog-proof", path)
@@ -150,8 +182,52 @@ func checkReceipt(path string, verifiers note.Verifiers) {
 		check(err, path)
 		proof = append(proof, hash)
 	}
-	tree := openHead([]byte(parts[1]), verifiers, path)
+	tree := openHead([]byte(parts[1]), key, path)
 	check(tlog.CheckRecord(proof, tree.size, tree.root, index, tlog.RecordHash(leaf)), path)
+	return leaf, tree
+}
+
+func read(path string) string {
+	text, err := os.ReadFile(path)
+	check(err, path)
+	return string(text)
+}
+
+// An epoch has the head of the receipt beside it, at the place that the proof says.
+func checkBound(path string, key logKey) {
+	_, tree := checkReceipt(path, read(strings.TrimSuffix(path, ".epoch-proof")+".tlog-proof"), key)
+	parts := strings.SplitN(read(path), "\n\n", 2)
+	lines := strings.Split(parts[0], "\n")
+	if len(parts) != 2 || len(lines) < 2 || lines[0] != "palisade audit-log epoch-proof 1" {
+		fail("%s: not an epoch proof", path)
+	}
+	slot, err := strconv.ParseInt(strings.TrimPrefix(lines[1], "slot "), 10, 64)
+	check(err, path)
+	var proof tlog.RecordProof
+	for _, line := range lines[2:] {
+		hash, err := tlog.ParseHash(line)
+		check(err, path)
+		proof = append(proof, hash)
+	}
+	leaf, epochs := checkReceipt(path, parts[1], key)
+	if !strings.HasSuffix(epochs.origin, "/epochs") || !strings.Contains(tree.origin, "/tenants") {
+		fail("%s: %s and %s", path, tree.origin, epochs.origin)
+	}
+	var epoch struct {
+		Record struct {
+			Kind    string
+			Tenants int64
+			Heads   string
+		}
+	}
+	check(json.Unmarshal(leaf, &epoch), path)
+	heads, err := tlog.ParseHash(epoch.Record.Heads)
+	check(err, path)
+	bound := tlog.RecordHash([]byte(fmt.Sprintf("%s\n%d\n%s\n", tree.origin, tree.size, tree.root)))
+	if epoch.Record.Kind != "epoch" {
+		fail("%s: no epoch", path)
+	}
+	check(tlog.CheckRecord(proof, epoch.Record.Tenants, heads, slot, bound), path)
 }
 
 func main() {
@@ -159,14 +235,12 @@ func main() {
 		fail("usage: main PROOFS VKEY CLAIMS")
 	}
 	proofs, claims := os.Args[1], os.Args[3]
-	verifier, err := note.NewVerifier(os.Args[2])
-	check(err, "key")
-	verifiers := note.VerifierList(verifier)
+	key := parseKey(os.Args[2])
 	folders, err := filepath.Glob(filepath.Join(proofs, "tenants", "*"))
 	check(err, proofs)
 	trees := make(map[string]head)
 	for _, folder := range append(folders, filepath.Join(proofs, "epochs")) {
-		tree, hashes := checkTree(folder, verifiers)
+		tree, hashes := checkTree(folder, key)
 		name, _ := filepath.Rel(proofs, folder)
 		trees[name] = tree
 		for index := int64(0); index < tree.size; index += 97 {
@@ -178,9 +252,15 @@ func main() {
 	receipts, err := filepath.Glob(filepath.Join(claims, "*.tlog-proof"))
 	check(err, claims)
 	for _, path := range receipts {
-		checkReceipt(path, verifiers)
+		checkReceipt(path, read(path), key)
 	}
 	fmt.Printf("receipts %d\n", len(receipts))
+	bound, err := filepath.Glob(filepath.Join(claims, "*.epoch-proof"))
+	check(err, claims)
+	for _, path := range bound {
+		checkBound(path, key)
+	}
+	fmt.Printf("bound %d\n", len(bound))
 	text, err := os.ReadFile(filepath.Join(claims, "consistency"))
 	check(err, claims)
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")

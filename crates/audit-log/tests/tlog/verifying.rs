@@ -55,18 +55,9 @@ fn a_log_and_its_proofs_are_intact() {
 #[test]
 fn a_published_file_that_was_changed_or_lost_is_named_and_the_log_is_cleared() {
     let (disk, tiles) = sample();
-    let mut seen = 0;
+    let (mut seen, mut older) = (0, 0);
     for name in tiles.names() {
         let good = tiles.contents(&name);
-        // Left over from an earlier head.
-        let is_needed = !name.contains(".p/") || {
-            let without = tiles.after_kill();
-            without.erase(&name);
-            !check(&disk, &without).is_intact()
-        };
-        if !is_needed {
-            continue;
-        }
         seen += 1;
         for at in [0, good.len() / 3, good.len() / 2, good.len() - 1] {
             let tiles = tiles.after_kill();
@@ -83,9 +74,12 @@ fn a_published_file_that_was_changed_or_lost_is_named_and_the_log_is_cleared() {
         let tiles = tiles.after_kill();
         tiles.erase(&name);
         let report = check(&disk, &tiles);
-        assert!(!report.is_intact() && report.is_log_intact(), "{name}: {report}");
+        // Of what older heads need, nobody knows whether it ever was.
+        let is_older = report.is_intact() && name.contains(".p/");
+        assert!(is_older || !report.is_intact() && report.is_log_intact(), "{name}: {report}");
+        older += usize::from(is_older);
     }
-    assert!(seen >= 17, "{seen}");
+    assert!(seen >= 25 && (5..=16).contains(&older), "{seen}, {older}");
 }
 
 #[test]
@@ -152,6 +146,9 @@ fn a_tenants_head_of_another_history_is_a_fork() {
     attempts(&log, "project/web", 1);
     Publisher::new(log, forged.clone(), signer()).unwrap().step().unwrap();
     // The signer signed two histories of one tenant.
+    for name in tiles.names().iter().filter(|name| name.starts_with("tenants/0/")) {
+        tiles.erase(name);
+    }
     for name in forged.names().iter().filter(|name| name.starts_with("tenants/1/")) {
         tiles.put(&name.replace("tenants/1/", "tenants/0/"), forged.contents(name));
     }

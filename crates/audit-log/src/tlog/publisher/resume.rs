@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{BLOCK, CHECKPOINT, EPOCHS, Publisher, STATE, Tenant, Trees, block_file};
+use super::{
+    BLOCK, CHECKPOINT, EPOCHS, MAX_BLOCK_BYTES, MAX_STATE_BYTES, Publisher, STATE, Tenant, Trees, block_file,
+};
 use crate::error::FileError;
 use crate::scan::to_u64;
 use crate::tlog::edge::Edge;
@@ -11,7 +13,7 @@ use crate::tlog::files::TreeFiles;
 use crate::tlog::hash::Hash;
 use crate::tlog::head::{Origin, TreeHead};
 use crate::tlog::heads::Heads;
-use crate::tlog::note::{MAX_NOTE_BYTES, SignedNote};
+use crate::tlog::note::SignedNote;
 use crate::tlog::source::{Place, Source};
 use crate::tlog::state::{HeadLine, State};
 
@@ -82,8 +84,7 @@ impl Publisher {
 
     fn state(&self) -> Result<Option<State>, PublishError> {
         let Some(note) = self.note(STATE)? else { return Ok(None) };
-        let text = note.verify(self.signer.verifier()).ok();
-        let state = text.and_then(State::decode).filter(|state| {
+        let state = State::verify(&note, self.signer.verifier()).filter(|state| {
             // As many files of heads as the tenants need.
             let blocks = to_u64(state.blocks.len());
             blocks == state.tenants.div_ceil(to_u64(BLOCK))
@@ -93,7 +94,7 @@ impl Publisher {
     }
 
     fn note(&self, file: &str) -> Result<Option<SignedNote>, PublishError> {
-        let read = self.store.read(file, MAX_STATE_BYTES.max(MAX_NOTE_BYTES));
+        let read = self.store.read(file, MAX_STATE_BYTES);
         let Some(bytes) = read.map_err(FileError::new("read", file))? else { return Ok(None) };
         let note = String::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
         note.map(Some).ok_or_else(|| PublishError::Forged { file: file.into() })
@@ -109,7 +110,7 @@ impl Publisher {
             let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(forged)?;
             for line in text.lines() {
                 let HeadLine { size, root, tenant } = HeadLine::decode(line).ok_or_else(forged)?;
-                let tenant = Tenant { scope: tenant, size, root, signed: [0, size] };
+                let tenant = Tenant { scope: tenant, size, root };
                 heads.set(tenants.len(), Hash::of_leaf(self.head(&tenant).to_string().as_bytes()));
                 tenants.push(tenant);
             }
@@ -130,7 +131,3 @@ impl Publisher {
         Ok(())
     }
 }
-
-const MAX_BLOCK_BYTES: usize = BLOCK * 1200;
-// Its list of versions grows by some bytes for each 256 tenants.
-const MAX_STATE_BYTES: usize = MAX_NOTE_BYTES;

@@ -1,12 +1,13 @@
 //! The records of a batch: their place in the chain, and what they say.
 
+use std::sync::Arc;
 use std::thread;
 
 use core_types::Scope;
 
 use super::{Known, OpenCall, Position, Source, Walk};
 use crate::checkpoint::{Chain, link};
-use crate::event::{Kind, Record};
+use crate::event::{Kind, Outline, OutlineReader};
 use crate::format::{BatchHeader, RawRecord};
 use crate::log::MAX_OPEN_CALLS;
 use crate::tlog::{Epoch, Hash, Leaf};
@@ -162,7 +163,7 @@ struct Summary {
     // SHA-256 of the intent's bytes, of what begins or ends a call.
     intent: Chain,
     // Whose it is, and the hash of its leaf; where there are trees.
-    leaf: Option<(Scope, Option<Hash>)>,
+    leaf: Option<(Arc<Scope>, Option<Hash>)>,
 }
 
 /// Prepares a batch, with several threads where it has many records.
@@ -175,7 +176,11 @@ fn prepare(
     let before = std::iter::once(previous).chain(records.iter().map(|record| Some(record.chain)));
     let pairs: Vec<_> = before.zip(records).collect();
     let prepare_all = |pairs: &[(Option<Chain>, &RawRecord<'_>)]| -> Vec<Prepared> {
-        pairs.iter().map(|(previous, record)| Prepared::of(*previous, record, has_trees)).collect()
+        let mut reader = OutlineReader::default();
+        pairs
+            .iter()
+            .map(|(previous, record)| Prepared::of(*previous, record, has_trees, &mut reader))
+            .collect()
     };
     if threads <= 1 || pairs.len() < WORTH_A_THREAD {
         return prepare_all(&pairs);
@@ -198,27 +203,24 @@ fn prepare(
 }
 
 impl Prepared {
-    fn of(previous: Option<Chain>, raw: &RawRecord<'_>, has_trees: bool) -> Self {
+    fn of(previous: Option<Chain>, raw: &RawRecord<'_>, has_trees: bool, reader: &mut OutlineReader) -> Self {
         let linked = previous.map(|previous| link(&previous, raw.sequence, raw.entry));
-        let contents = if raw.intact { Contents::of(raw, has_trees) } else { Contents::Nothing };
+        let contents = if raw.intact { Contents::of(raw, has_trees, reader) } else { Contents::Nothing };
         Self { linked, contents }
     }
 }
 
 impl Contents {
-    fn of(raw: &RawRecord<'_>, has_trees: bool) -> Self {
+    fn of(raw: &RawRecord<'_>, has_trees: bool, reader: &mut OutlineReader) -> Self {
         if Kind::guess(raw.entry) == Some(Kind::Epoch)
             && let Some(epoch) = Epoch::decode(raw.entry)
         {
             return Self::Epoch(epoch);
         }
-        let Some(Record { kind, begun, intent_json, intent, .. }) = Record::decode(raw.entry) else {
+        let Some(Outline { kind, begun, intent_json, tenant }) = reader.read(raw.entry) else {
             return Self::Nothing;
         };
-        let leaf = has_trees.then(|| {
-            let leaf = Leaf::encode(raw.sequence, raw.entry).map(|leaf| Hash::of_leaf(&leaf));
-            (intent.tenant().clone(), leaf)
-        });
+        let leaf = has_trees.then(|| (tenant, Leaf::hash(raw.sequence, raw.entry)));
         // Only what begins or ends a call is compared.
         let hash = if kind == Kind::Event { [0; 32] } else { link(&[0; 32], 0, intent_json.as_bytes()) };
         Self::Record(Summary { kind, begun, intent: hash, leaf })
