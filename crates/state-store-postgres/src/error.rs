@@ -2,10 +2,8 @@ use std::fmt::Display;
 use std::io;
 
 use core_types::RandomError;
-use state_store::{CommitError, ReadError, Revision};
+use state_store::{CommitError, ReadError, Revision, StoreId};
 use thiserror::Error;
-
-use crate::schema::StoreId;
 
 /// Why a URL does not name a store.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -20,7 +20,6 @@ mod watch;
 pub use error::{CommitIdError, OpenError, SettingsError};
 pub use options::{Known, Options};
 pub use outcome::{CommitId, Outcome};
-pub use schema::StoreId;
 pub use stats::Stats;
 pub use store::PostgresStore;
 pub use watch::PostgresWatch;

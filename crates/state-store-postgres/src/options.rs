@@ -4,11 +4,10 @@ use core::time::Duration;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use state_store::Revision;
+use state_store::{Revision, StoreId};
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 use crate::error::SettingsError;
-use crate::schema::StoreId;
 use crate::tls::Tls;
 
 /// Where a store lies, and how patient its users are.

@@ -1,43 +1,9 @@
 //! The tables, and every statement that reads or writes them.
 
-use core::fmt;
-
-use core_types::{RandomError, SecureRandom};
+use state_store::StoreId;
 use tokio_postgres::Client;
 
 use crate::error::{Failure, OpenError};
-
-/// Which store a database holds: made at random with the store, and the same for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct StoreId {
-    bytes: [u8; 16],
-}
-
-impl StoreId {
-    /// The id of these bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self { bytes }
-    }
-
-    /// Its bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.bytes
-    }
-
-    pub(crate) fn generate(rng: &dyn SecureRandom) -> Result<Self, RandomError> {
-        let mut bytes = [0; 16];
-        rng.fill(&mut bytes)?;
-        Ok(Self { bytes })
-    }
-}
-
-impl fmt::Display for StoreId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
 
 /// The statements, for one schema.
 #[derive(Debug)]

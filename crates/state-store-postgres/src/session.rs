@@ -6,14 +6,14 @@ use core::time::Duration;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use state_store::Revision;
+use state_store::{Revision, StoreId};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, Statement};
 
 use crate::error::{Failure, OpenError};
 use crate::options::Options;
-use crate::schema::{self, Sql, StoreId};
+use crate::schema::{self, Sql};
 use crate::stats::{Counters, count};
 use crate::tls::MakeTls;
 

@@ -4,7 +4,9 @@ use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread;
 
 use core_types::SecureRandom;
-use state_store::{Batch, Commit, CommitError, Entry, Key, Page, Prefix, ReadError, Revision, StateStore};
+use state_store::{
+    Batch, Commit, CommitError, Entry, Key, Page, Prefix, ReadError, Revision, StateStore, StoreId,
+};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -16,7 +18,7 @@ use crate::options::Options;
 use crate::outcome::{CommitId, Outcome};
 use crate::pool::Pool;
 use crate::read;
-use crate::schema::{Sql, StoreId};
+use crate::schema::Sql;
 use crate::session::{Connector, Guard};
 use crate::stats::{Counters, Stats};
 use crate::watch::PostgresWatch;

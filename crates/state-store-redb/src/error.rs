@@ -1,10 +1,8 @@
 use std::io;
 
 use core_types::RandomError;
-use state_store::{CommitError, ReadError, Revision};
+use state_store::{CommitError, ReadError, Revision, StoreId};
 use thiserror::Error;
-
-use crate::sentinel::StoreId;
 
 /// Why a store was not opened. Do not serve: an operator has to look.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -8,5 +8,4 @@ mod sentinel;
 mod store;
 
 pub use error::OpenError;
-pub use sentinel::StoreId;
 pub use store::{DEFAULT_CACHE_BYTES, Expected, Options, RedbStore};

@@ -8,51 +8,7 @@
 //! 28       8      entries, big-endian
 //! ```
 
-use core::fmt;
-use core::str::FromStr;
-
-use core_types::{ParseError, RandomError, SecureRandom};
-use state_store::Revision;
-
-/// Which store a file is: 128 random bits from when it was made. Its text is 32 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct StoreId {
-    bytes: [u8; 16],
-}
-
-impl StoreId {
-    pub(crate) fn generate(rng: &dyn SecureRandom) -> Result<Self, RandomError> {
-        let mut bytes = [0; 16];
-        rng.fill(&mut bytes)?;
-        Ok(Self { bytes })
-    }
-}
-
-impl fmt::Display for StoreId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.bytes))
-    }
-}
-
-impl fmt::Debug for StoreId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for StoreId {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        let form = ParseError::Form { form: "32 lower-case hexadecimal digits" };
-        if text.len() != 32 || !text.bytes().all(digit) {
-            return Err(form);
-        }
-        let number = u128::from_str_radix(text, 16).map_err(|_| form)?;
-        Ok(Self { bytes: number.to_be_bytes() })
-    }
-}
+use state_store::{Revision, StoreId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sentinel {
@@ -75,7 +31,7 @@ impl Sentinel {
 
     pub(crate) fn to_bytes(self) -> [u8; SENTINEL_LEN] {
         let mut bytes = [0; SENTINEL_LEN];
-        let parts = VERSION.to_be_bytes().into_iter().chain(self.store.bytes);
+        let parts = VERSION.to_be_bytes().into_iter().chain(*self.store.as_bytes());
         let parts = parts.chain(self.revision.get().to_be_bytes()).chain(self.entries.to_be_bytes());
         for (to, from) in bytes.iter_mut().zip(parts) {
             *to = from;
@@ -94,7 +50,7 @@ impl Sentinel {
         let (revision, rest) = rest.split_first_chunk().ok_or(NoSentinel::Malformed)?;
         let entries = rest.try_into().map_err(|_| NoSentinel::Malformed)?;
         Ok(Self {
-            store: StoreId { bytes: *store },
+            store: StoreId::from_bytes(*store),
             revision: Revision::new(u64::from_be_bytes(*revision)),
             entries: u64::from_be_bytes(entries),
         })

@@ -6,13 +6,15 @@ use core_types::SecureRandom;
 use redb::Database;
 use redb::backends::FileBackend;
 use state_store::feed::FeedWatch;
-use state_store::{Batch, Commit, CommitError, Entry, Key, Page, Prefix, ReadError, Revision, StateStore};
+use state_store::{
+    Batch, Commit, CommitError, Entry, Key, Page, Prefix, ReadError, Revision, StateStore, StoreId,
+};
 
 use crate::engine::{self, Engine, Outcome};
 use crate::error::OpenError;
 use crate::file::{self, Draft};
 use crate::group::Group;
-use crate::sentinel::{Sentinel, StoreId};
+use crate::sentinel::Sentinel;
 
 /// What the embedder knows of the store it opens.
 ///

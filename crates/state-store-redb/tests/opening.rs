@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use core_types::testing::TestRandom;
 use core_types::{RandomError, SecureRandom, SystemRandom};
 use pollster::block_on;
-use state_store::{Batch, Commit, Key, Prefix, Revision, StateStore as _, Value, Write};
-use state_store_redb::{Expected, OpenError, RedbStore, StoreId};
+use state_store::{Batch, Commit, Key, Prefix, Revision, StateStore as _, StoreId, Value, Write};
+use state_store_redb::{Expected, OpenError, RedbStore};
 use tempfile::TempDir;
 
 const EXISTING: Expected = Expected::Existing { store: None, at_least: Revision::ZERO };

@@ -21,8 +21,10 @@ use std::time::Duration;
 use core_types::testing::TestRandom;
 use core_types::{SecureRandom as _, SystemRandom};
 use pollster::block_on;
-use state_store::{Batch, Commit, Entry, Expect, Key, Prefix, Revision, StateStore as _, Value, Write};
-use state_store_redb::{Expected, OpenError, RedbStore, StoreId};
+use state_store::{
+    Batch, Commit, Entry, Expect, Key, Prefix, Revision, StateStore as _, StoreId, Value, Write,
+};
+use state_store_redb::{Expected, OpenError, RedbStore};
 
 /// Names the store's path to the process that writes.
 const STORE: &str = "STATE_STORE_REDB_TEST_STORE";

@@ -3,6 +3,7 @@
 mod batch;
 mod error;
 pub mod feed;
+mod id;
 mod key;
 mod memory;
 pub mod record;
@@ -13,6 +14,7 @@ pub mod testing;
 
 pub use batch::{Batch, Expect, MAX_BATCH_WRITES, Write};
 pub use error::{BatchError, CommitError, LimitError, ReadError, RecordError};
+pub use id::StoreId;
 pub use key::{Key, MAX_KEY_BYTES, MAX_VALUE_BYTES, Prefix, Value};
 pub use memory::MemoryStore;
 pub use record::Record;

@@ -7,11 +7,10 @@ mod disk;
 mod faults;
 
 use core_types::testing::TestRandom;
-use state_store::{Batch, Commit, Expect, Key, Prefix, Revision, Value, Write};
+use state_store::{Batch, Commit, Expect, Key, Prefix, Revision, StoreId, Value, Write};
 
 use self::disk::Disk;
 use super::*;
-use crate::sentinel::StoreId;
 
 fn create(disk: &Disk) -> Engine {
     let sentinel = Sentinel::new(StoreId::generate(&TestRandom::seeded(1)).unwrap());
