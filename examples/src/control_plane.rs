@@ -10,6 +10,7 @@ mod call;
 mod endpoint;
 mod facts;
 mod gate;
+mod joins;
 pub(crate) mod operator;
 mod page;
 mod project;

@@ -4,3 +4,5 @@ pub mod cli;
 pub mod control_plane;
 pub mod demo;
 mod entry;
+mod files;
+pub mod join;

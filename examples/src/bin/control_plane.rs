@@ -18,10 +18,12 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error, 1),
     };
     match settings {
-        Settings::Serve { listen, data_dir } => match runtime.block_on(serve(listen, data_dir)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&error, 1),
-        },
+        Settings::Serve { listen, join_listen, data_dir } => {
+            match runtime.block_on(serve(listen, join_listen, data_dir)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(&error, 1),
+            }
+        }
         Settings::Demo { data_dir } => match runtime.block_on(demo::run(data_dir, &mut io::stdout())) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, 1),
@@ -33,15 +35,25 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(listen: SocketAddr, data_dir: PathBuf) -> Result<(), StartError> {
+async fn serve(
+    listen: SocketAddr,
+    join_listen: Option<SocketAddr>,
+    data_dir: PathBuf,
+) -> Result<(), StartError> {
     tracing_subscriber::fmt().json().with_writer(io::stderr).init();
     let stop = told_to_stop().map_err(|error| StartError::Io { what: "signals".into(), error })?;
     let mut server = Server::start(listen, &data_dir).await?;
+    if let Some(listen) = join_listen {
+        server.listen_for_joins(listen, &data_dir).await?;
+    }
     let mut out = io::stdout();
     if let Some(first_start) = server.take_first_start() {
         let shown = first_start
             .expose_token_once(|token| writeln!(out, "administrator token (shown this once): {token}"));
         shown.map_err(|error| StartError::Io { what: "standard output".into(), error })?;
+    }
+    if let Some(address) = server.joins_address() {
+        let _ = writeln!(out, "machines join at {address}");
     }
     let _ = writeln!(out, "listening on http://{}", server.address());
     let _ = out.flush();

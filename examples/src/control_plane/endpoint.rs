@@ -136,6 +136,17 @@ endpoints! {
     LIST_BINDINGS = GET "/api/v1/bindings" "iam:read" Root;
     REMOVE_BINDING = DELETE "/api/v1/bindings/{id}" "iam:write" Root;
 
+    ISSUE_TICKET = POST "/api/v1/join-tickets" "joins:write" Root;
+    LIST_TICKETS = GET "/api/v1/join-tickets" "joins:read" Root;
+    REVOKE_TICKET = DELETE "/api/v1/join-tickets/{id}" "joins:write" Root;
+    SHOW_CODE = POST "/api/v1/join-code" "joins:write" Root;
+    HIDE_CODE = DELETE "/api/v1/join-code" "joins:write" Root;
+    LIST_JOINS = GET "/api/v1/joins" "joins:read" Root;
+    APPROVE_JOIN = POST "/api/v1/joins/{id}/approve" "joins:write" Root;
+    REFUSE_JOIN = DELETE "/api/v1/joins/{id}" "joins:write" Root;
+    LIST_MEMBERS = GET "/api/v1/members" "joins:read" Root;
+    REVOKE_MEMBER = DELETE "/api/v1/members/{id}" "joins:write" Root;
+
     EXPLAIN = GET "/api/v1/explain" "iam:read" Root;
 
     LIST_AUDIT_LOGS = GET "/api/v1/audit-logs" "audit-logs:read" Root;

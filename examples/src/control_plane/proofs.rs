@@ -15,7 +15,8 @@ use audit_log::tlog::{
 use core_types::{Scope, SecretBytes, SecureRandom};
 
 use super::api_error::ApiError;
-use super::startup::{StartError, write_durably};
+use super::startup::StartError;
+use crate::files::write_durably;
 
 /// Publishes into the folder `proofs` of the log's own.
 pub(crate) struct Proofs {

@@ -10,8 +10,10 @@ use audit_log::{
     Actor, AppendError, AuditLog, Checkpoint, Completion, Guard, Intent, Options, Policies, Space,
 };
 use core_types::{Scope, SystemClock, SystemRandom, UnixTime};
+use state_store::Revision;
 use tokio::time::Instant;
 
+use super::anchor;
 use super::api_error::ApiError;
 use super::startup::StartError;
 use super::state;
@@ -69,9 +71,21 @@ impl Journal {
     ) -> Result<OwnEntry, StartError> {
         let action =
             state::permission(action).map_err(|error| StartError::part("audit log")(error.code()))?;
-        let intent = Intent::new(Actor::System, action, Scope::root(), now);
+        self.begin(Intent::new(Actor::System, action, Scope::root(), now)).await
+    }
+
+    /// Makes an intent durable that no request of the API has.
+    pub(crate) async fn begin(&self, intent: Intent) -> Result<OwnEntry, StartError> {
         let guard = self.log.begin(intent).await.map_err(StartError::part("audit log"))?;
         Ok(OwnEntry { guard, began: Instant::now() })
+    }
+
+    /// Records what has no effect, or none that must be announced.
+    pub(crate) async fn note(&self, intent: Intent, completion: Completion) -> Result<(), ApiError> {
+        self.log.record_refusal(intent, completion).await.map(drop).map_err(|error| {
+            self.failed(&error);
+            ApiError::unavailable("the audit log takes no entry")
+        })
     }
 
     /// Notes what went wrong, for the operator.
@@ -103,9 +117,22 @@ pub(crate) struct OwnEntry {
 impl OwnEntry {
     /// Records how it ended: well, or with this error.
     pub(crate) async fn finish(self, error: Option<&ApiError>) -> Result<(), StartError> {
+        self.finish_at(None, error).await
+    }
+
+    /// The same, and which revision the state has reached.
+    pub(crate) async fn finish_at(
+        self,
+        revision: Option<Revision>,
+        error: Option<&ApiError>,
+    ) -> Result<(), StartError> {
         let duration = self.began.elapsed();
-        let completion =
+        let mut completion =
             error.map_or_else(|| Completion::allowed(duration), |error| ended_with(error, duration));
+        if let Some(revision) = revision {
+            let noted = completion.clone().with_detail(anchor::REVISION, revision.get());
+            completion = noted.unwrap_or(completion);
+        }
         self.guard.finish(completion).await.map(drop).map_err(StartError::part("audit log"))
     }
 }

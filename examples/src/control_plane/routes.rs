@@ -4,6 +4,7 @@ mod api_tokens;
 mod audit_logs;
 mod explain;
 mod iam;
+mod joins;
 mod portal;
 mod projects;
 mod serving;
@@ -74,6 +75,16 @@ pub(crate) fn router<S: StateStore>(plane: Arc<ControlPlane<S>>) -> Result<Route
         .add(&endpoint::CREATE_BINDING, iam::create_binding::<S>)
         .add(&endpoint::LIST_BINDINGS, iam::list_bindings::<S>)
         .add(&endpoint::REMOVE_BINDING, iam::remove_binding::<S>)
+        .add(&endpoint::ISSUE_TICKET, joins::issue_ticket::<S>)
+        .add(&endpoint::LIST_TICKETS, joins::list_tickets::<S>)
+        .add(&endpoint::REVOKE_TICKET, joins::revoke_ticket::<S>)
+        .add(&endpoint::SHOW_CODE, joins::show_code::<S>)
+        .add(&endpoint::HIDE_CODE, joins::hide_code::<S>)
+        .add(&endpoint::LIST_JOINS, joins::list::<S>)
+        .add(&endpoint::APPROVE_JOIN, joins::approve::<S>)
+        .add(&endpoint::REFUSE_JOIN, joins::refuse::<S>)
+        .add(&endpoint::LIST_MEMBERS, joins::list_members::<S>)
+        .add(&endpoint::REVOKE_MEMBER, joins::revoke_member::<S>)
         .add(&endpoint::EXPLAIN, explain::explain::<S>)
         .add(&endpoint::LIST_AUDIT_LOGS, audit_logs::list::<S>)
         .add_login(&endpoint::PORTAL_LOG_IN, portal::log_in::<S>, portal::access_key_of_form)

@@ -10,6 +10,8 @@ pub enum Settings {
     Serve {
         /// Where to listen.
         listen: SocketAddr,
+        /// Where to listen for machines that join, if anywhere.
+        join_listen: Option<SocketAddr>,
         /// Where the state, the pepper and the audit log lie.
         data_dir: PathBuf,
     },
@@ -42,11 +44,12 @@ impl Settings {
         use lexopt::prelude::{Long, Short, Value, ValueExt as _};
         let mut parser = lexopt::Parser::from_args(arguments);
         let mut command = None;
-        let mut listen = None;
+        let (mut listen, mut join_listen) = (None, None);
         let mut data_dir = None;
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("listen") => listen = Some(parser.value()?.parse()?),
+                Long("join-listen") => join_listen = Some(parser.value()?.parse()?),
                 Long("data-dir") => data_dir = Some(PathBuf::from(parser.value()?)),
                 Long("help") | Short('h') => return Ok(Self::Help),
                 Value(word) if command.is_none() => command = Some(word.string()?),
@@ -56,9 +59,10 @@ impl Settings {
         match command.as_deref() {
             None | Some("serve") => Ok(Self::Serve {
                 listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+                join_listen,
                 data_dir: data_dir.ok_or_else(|| SettingsError("`serve` needs --data-dir".into()))?,
             }),
-            Some("demo") if listen.is_none() => Ok(Self::Demo { data_dir }),
+            Some("demo") if listen.is_none() && join_listen.is_none() => Ok(Self::Demo { data_dir }),
             Some("demo") => Err(SettingsError("`demo` finds a port of its own".into())),
             Some(other) => Err(SettingsError(format!("no such command: `{other}`"))),
         }
@@ -71,10 +75,11 @@ impl Settings {
     }
 }
 
-const USAGE: &str = "usage: control_plane [serve] --data-dir DIR [--listen ADDR]
+const USAGE: &str = "usage: control_plane [serve] --data-dir DIR [--listen ADDR] [--join-listen ADDR]
        control_plane demo [--data-dir DIR]
 
-serve   serves the API on ADDR (127.0.0.1:8080); the first start prints the administrator's token once
+serve   serves the API on ADDR (127.0.0.1:8080); the first start prints the administrator's token once;
+        with --join-listen, machines join there over TLS
 demo    starts a server on a free loopback port, tells the whole story against it, and checks every step";
 
 #[cfg(test)]
@@ -87,7 +92,11 @@ mod tests {
 
     #[test]
     fn serve_is_meant_when_nothing_is_said() {
-        let settings = Settings::Serve { listen: "127.0.0.1:8080".parse().unwrap(), data_dir: "/d".into() };
+        let settings = Settings::Serve {
+            listen: "127.0.0.1:8080".parse().unwrap(),
+            join_listen: None,
+            data_dir: "/d".into(),
+        };
         assert_eq!(parse(&["--data-dir", "/d"]), Ok(settings.clone()));
         assert_eq!(parse(&["serve", "--data-dir=/d", "--listen", "127.0.0.1:8080"]), Ok(settings));
     }

@@ -1,13 +1,13 @@
 //! From a folder to a running server.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::future::Future;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use core_types::{Clock as _, Restriction, SecretBytes, Subject, SystemClock, SystemRandom};
@@ -23,21 +23,24 @@ use token_vault::{
     TokenView, Vault,
 };
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::anchor;
 use super::api_error::ApiError;
+use super::joins::{self, JoinListener};
 use super::project::{self, Project, Projects};
 use super::proofs::Proofs;
 use super::record::Journal;
 use super::routes::router;
 use super::state::{ControlPlane, Replicas, STALENESS_BOUND, keep_following};
+use crate::files::write_durably;
 
 /// A control plane that listens and does not serve yet.
 pub struct Server {
     plane: Arc<ControlPlane<RedbStore>>,
     listener: TcpListener,
     address: SocketAddr,
+    joins: Option<JoinListener>,
     first_start: Option<FirstStart>,
 }
 
@@ -96,7 +99,23 @@ impl Server {
         let first_start = first_start(&plane).await?;
         let listener = TcpListener::bind(listen).await.map_err(StartError::io(listen.to_string()))?;
         let address = listener.local_addr().map_err(StartError::io("the listening socket"))?;
-        Ok(Self { plane, listener, address, first_start })
+        Ok(Self { plane, listener, address, joins: None, first_start })
+    }
+
+    /// Listens for machines that join, too; founds the cluster where there is none.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn listen_for_joins(&mut self, listen: SocketAddr, data_dir: &Path) -> Result<(), StartError> {
+        joins::open(&self.plane, &data_dir.join("join-machine")).await?;
+        self.joins = Some(JoinListener::bind(&self.plane, listen).await?);
+        Ok(())
+    }
+
+    /// Where it listens for machines that join.
+    #[must_use]
+    pub fn joins_address(&self) -> Option<SocketAddr> {
+        self.joins.as_ref().map(JoinListener::address)
     }
 
     /// Where it listens.
@@ -115,9 +134,18 @@ impl Server {
     /// # Errors
     /// [`StartError`] when the socket fails or the log cannot be closed.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
-        let Self { plane, listener, .. } = self;
+        let Self { plane, listener, joins, .. } = self;
         let app = router(Arc::clone(&plane))?.into_make_service_with_connect_info::<SocketAddr>();
+        let (closing, closed) = watch::channel(false);
+        let joining = joins.map(|joins| tokio::spawn(joins.serve(Arc::clone(&plane), closed)));
+        let stop = async move {
+            stop.await;
+            let _ = closing.send(true);
+        };
         axum::serve(listener, app).with_graceful_shutdown(stop).await.map_err(StartError::io("serving"))?;
+        if let Some(joining) = joining {
+            joining.await.map_err(StartError::part("joins"))?;
+        }
         close(&plane).await
     }
 }
@@ -172,6 +200,7 @@ pub(crate) async fn open(data_dir: &Path) -> Result<Arc<ControlPlane<RedbStore>>
         journal,
         proofs,
         replicas: Replicas { projects, keys, iam },
+        joins: OnceLock::new(),
     });
     tokio::spawn(follow_projects);
     tokio::spawn(follow_keys);
@@ -344,24 +373,6 @@ fn bundle_key(file: &Path, random: &SystemRandom) -> Result<BundleKey, StartErro
             Ok(key)
         }
         Err(error) => Err(StartError::Io { what, error }),
-    }
-}
-
-/// Writes a new file of mode 0600, and its name, to the disk.
-pub(super) fn write_durably(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let partial = file.with_extension("partial");
-    // What a start that was interrupted left behind.
-    match fs::remove_file(&partial) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
-    open.write_all(bytes)?;
-    open.sync_all()?;
-    fs::rename(&partial, file)?;
-    match file.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
     }
 }
 

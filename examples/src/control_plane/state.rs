@@ -1,7 +1,7 @@
 //! What the server holds: the store, a replica per concern, the audit log.
 
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use audit_log::Checkpoint;
@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use super::anchor;
 use super::api_error::ApiError;
+use super::joins::Joins;
 use super::project::Projects;
 use super::proofs::Proofs;
 use super::record::Journal;
@@ -36,6 +37,8 @@ pub(crate) struct ControlPlane<S> {
     pub(crate) journal: Journal,
     pub(crate) proofs: Arc<Proofs>,
     pub(crate) replicas: Replicas,
+    /// How machines join; nothing where nobody listens for them.
+    pub(crate) joins: OnceLock<Joins>,
 }
 
 /// The state each concern decides by, kept in memory.
@@ -100,7 +103,7 @@ impl<S: StateStore> ControlPlane<S> {
         Err(ApiError::unavailable("others kept changing the same thing"))
     }
 
-    async fn commit(&self, batch: Batch) -> Result<Commit, ApiError> {
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<Commit, ApiError> {
         let store = self.store.clone();
         // A commit of an embedded store waits for the disk: not on a thread that serves others.
         let commit = tokio::task::spawn_blocking(move || Handle::current().block_on(store.commit(batch)));
@@ -121,7 +124,7 @@ impl<S: StateStore> ControlPlane<S> {
     }
 
     /// Waits until every replica shows the revision: then every request after this one sees the change.
-    async fn applied(&self, revision: Revision) -> Result<(), ApiError> {
+    pub(crate) async fn applied(&self, revision: Revision) -> Result<(), ApiError> {
         let all = async {
             self.replicas.projects.applied(revision).await;
             self.replicas.keys.applied(revision).await;

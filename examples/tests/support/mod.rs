@@ -19,15 +19,27 @@ pub(crate) struct Server {
     pub(crate) base: String,
     /// Only of a first start.
     pub(crate) admin_token: Option<String>,
+    /// Where machines join, of a server that was told to listen for them.
+    pub(crate) joins: Option<String>,
     log: Option<JoinHandle<String>>,
 }
 
 impl Server {
     /// Starts one on a free loopback port and waits until it listens.
     pub(crate) fn start(data_dir: &Path) -> Self {
+        Self::start_with(data_dir, &[])
+    }
+
+    /// Starts one that machines join at, too.
+    pub(crate) fn start_with_joins(data_dir: &Path) -> Self {
+        Self::start_with(data_dir, &["--join-listen", "127.0.0.1:0"])
+    }
+
+    pub(crate) fn start_with(data_dir: &Path, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_control_plane"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -48,7 +60,7 @@ impl Server {
                 }
             }
         });
-        let mut admin_token = None;
+        let (mut admin_token, mut joins) = (None, None);
         loop {
             let Ok(line) = lines.recv_timeout(START_TIMEOUT) else {
                 let _ = child.kill();
@@ -58,8 +70,11 @@ impl Server {
             if let Some(token) = line.strip_prefix("administrator token (shown this once): ") {
                 admin_token = Some(token.to_owned());
             }
+            if let Some(address) = line.strip_prefix("machines join at ") {
+                joins = Some(address.to_owned());
+            }
             if let Some(base) = line.strip_prefix("listening on ") {
-                return Self { child, base: base.to_owned(), admin_token, log: Some(log) };
+                return Self { child, base: base.to_owned(), admin_token, joins, log: Some(log) };
             }
         }
     }

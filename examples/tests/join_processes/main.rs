@@ -1,0 +1,11 @@
+//! Machines that join a control plane: two processes, real TLS on loopback.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod attacks;
+mod joins;
+mod kills;
+mod link;
+mod machine;
+mod tls;
