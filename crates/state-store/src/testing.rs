@@ -1,5 +1,6 @@
 //! What tests of backends share: [`conformance`], the suite that every backend passes, and [`model`], random
-//! schedules compared with a slow and obvious store.
+//! schedules compared with a slow and obvious store; [`history`], concurrent clients under faults, whose answers must
+//! have one order; [`proxy`], a network that misbehaves.
 //!
 //! Nothing here names an async runtime: each future is awaited on the thread that asked for it, and one that is
 //! not woken for as long as the suite's patience is a failure, not a hang.
@@ -8,4 +9,6 @@ mod case;
 pub mod conformance;
 mod exec;
 mod follow;
+pub mod history;
 pub mod model;
+pub mod proxy;
