@@ -4,6 +4,7 @@
 //! HTTP. The first step that does not end as it should ends the demo.
 
 mod http;
+mod joins;
 mod keys;
 mod story;
 
@@ -50,6 +51,8 @@ pub async fn run(data_dir: Option<PathBuf>, out: &mut (dyn Write + Send)) -> Res
         let message = format!("{} holds an earlier run: the demo needs a new folder", folder.display());
         return Err(DemoError::Unexpected(message));
     };
+    server.listen_for_joins(SocketAddr::from(([127, 0, 0, 1], 0)), &folder).await?;
+    let joins = server.joins_address().ok_or_else(|| unexpected("nobody listens for machines"))?;
     let token = first_start.expose_token_once(str::to_owned);
     let base = format!("http://{}", server.address());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -59,11 +62,14 @@ pub async fn run(data_dir: Option<PathBuf>, out: &mut (dyn Write + Send)) -> Res
 
     let keys_folder = temporary.path().join("keys");
     std::fs::create_dir(&keys_folder)?;
+    let machines = temporary.path().join("machines");
     // The client blocks; it has a thread of its own, and what it prints comes out as it happens.
     let (lines, mut printed) = tokio::sync::mpsc::unbounded_channel();
     let telling = tokio::task::spawn_blocking(move || {
         let mut narrator = Narrator { lines, step: 0 };
-        story::tell(&base, &token, &keys_folder, &mut narrator)
+        let admin = story::tell(&base, &token, &keys_folder, &mut narrator)?;
+        joins::tell(&admin, joins, &machines, &mut narrator)?;
+        story::audit(&admin, &mut narrator)
     });
     while let Some(line) = printed.recv().await {
         writeln!(out, "{line}")?;

@@ -24,6 +24,12 @@ fn the_demo_ends_well_and_leaves_a_log_that_verifies() {
         "without ssh-keys:write: 403",
         "the very next request with it: 401",
         "she sees nothing of default's three",
+        "web-1 joined over TLS 1.3",
+        "web-2 with the same ticket: refused",
+        "nine guesses are left",
+        "web-3 joined; it knows 3 members",
+        "joins:prove    unauthenticated wrong_mac",
+        "joins:admit    allowed         web-3",
         "The demo ended as it should.",
     ] {
         assert!(printed.contains(expected), "{expected:?} is missing from:\n{printed}");

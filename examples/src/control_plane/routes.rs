@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::{Json, Router, middleware};
-use core_types::UnixTime;
+use core_types::{Objects, UnixTime};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use state_store::StateStore;
@@ -117,7 +117,10 @@ async fn health<S: StateStore>(
 
 /// A JSON body of exactly this shape.
 fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| ApiError::malformed(error.to_string()))
+    let mut document = serde_json::Deserializer::from_slice(body);
+    let read = T::deserialize(Objects::new(&mut document));
+    let read = read.and_then(|read| document.end().map(|()| read));
+    read.map_err(|error| ApiError::malformed(error.to_string()))
 }
 
 /// A value of the request that has a type of its own.

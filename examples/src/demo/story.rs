@@ -10,13 +10,13 @@ use super::http::{Answer, Client};
 use super::keys::{self, DemoKey};
 use super::{DemoError, Narrator, unexpected};
 
-/// Tells it against the server at `base`, as its administrator.
+/// Tells it against the server at `base`, as its administrator, whom it gives back.
 pub(super) fn tell(
     base: &str,
     admin_token: &str,
     keys_folder: &Path,
     out: &mut Narrator,
-) -> Result<(), DemoError> {
+) -> Result<Client, DemoError> {
     let anyone = Client::new(base.to_owned());
     let admin = anyone.with_token(admin_token);
 
@@ -36,7 +36,7 @@ pub(super) fn tell(
     isolation(&anyone, &admin, out)?;
     revocation(&anyone, &admin, &scoped, out)?;
     escalation(&anyone, &admin, out)?;
-    audit(&admin, out)
+    Ok(admin)
 }
 
 fn ssh_keys(admin: &Client, keys: &keys::DemoKeys, out: &mut Narrator) -> Result<(), DemoError> {
@@ -177,7 +177,8 @@ fn escalation(anyone: &Client, admin: &Client, out: &mut Narrator) -> Result<(),
     Ok(())
 }
 
-fn audit(admin: &Client, out: &mut Narrator) -> Result<(), DemoError> {
+/// Who did what, all in all.
+pub(super) fn audit(admin: &Client, out: &mut Narrator) -> Result<(), DemoError> {
     out.step("Who did what: the audit log");
     let answer = expect(admin.get("/api/v1/audit-logs?limit=500")?, 200, "the audit log")?;
     let entries = answer.body["items"].as_array().ok_or_else(|| unexpected("no entries"))?;
@@ -232,7 +233,7 @@ fn created(answer: Answer, what: &str) -> Result<String, DemoError> {
     text(&expect(answer, 201, what)?.body["id"]).map(str::to_owned)
 }
 
-fn expect(answer: Answer, status: u16, what: &str) -> Result<Answer, DemoError> {
+pub(super) fn expect(answer: Answer, status: u16, what: &str) -> Result<Answer, DemoError> {
     if answer.status == status {
         Ok(answer)
     } else {
@@ -240,7 +241,7 @@ fn expect(answer: Answer, status: u16, what: &str) -> Result<Answer, DemoError> 
     }
 }
 
-fn same(found: &Value, expected: &str, what: &str) -> Result<(), DemoError> {
+pub(super) fn same(found: &Value, expected: &str, what: &str) -> Result<(), DemoError> {
     if found == expected {
         Ok(())
     } else {
@@ -248,6 +249,6 @@ fn same(found: &Value, expected: &str, what: &str) -> Result<(), DemoError> {
     }
 }
 
-fn text(value: &Value) -> Result<&str, DemoError> {
+pub(super) fn text(value: &Value) -> Result<&str, DemoError> {
     value.as_str().ok_or_else(|| unexpected(format!("expected a text, got {value}")))
 }

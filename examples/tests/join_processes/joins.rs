@@ -190,6 +190,9 @@ fn a_revoked_ticket_a_wrong_name_and_a_revoked_member_stay_outside() {
         assert_eq!((status, body["error"]["code"].as_str()), (422, Some(code)), "{wish}");
     }
     assert_eq!(admin.post("/api/v1/join-code", &json!({"words": 5})).0, 422);
+    // An array of an object's fields is no object.
+    assert_eq!(admin.post("/api/v1/join-code", &json!([2])).0, 400);
+    assert_eq!(admin.post("/api/v1/join-tickets", &json!(["worker", "*", "", 1, 60])).0, 400);
 }
 
 #[test]

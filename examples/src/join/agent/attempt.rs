@@ -62,7 +62,7 @@ impl Attempt<'_> {
         self.done(stream, joiner).await
     }
 
-    async fn connect(&self) -> Result<(Stream, Channel), AgentError> {
+    async fn connect(&mut self) -> Result<(Stream, Channel), AgentError> {
         let connector = TlsConnector::from(client_config(&self.agent.machine, AnyCertificate::new())?);
         let connected = async {
             let tcp = TcpStream::connect(self.to).await?;
@@ -107,7 +107,7 @@ impl Attempt<'_> {
         }
     }
 
-    async fn done(&self, mut stream: Stream, joiner: Joiner<AwaitDone>) -> Result<(), AgentError> {
+    async fn done(&mut self, mut stream: Stream, joiner: Joiner<AwaitDone>) -> Result<(), AgentError> {
         let frame = frames::read(&mut stream, MAX_LONG_FRAME_LEN, ANSWER_TIMEOUT).await?;
         let joined = joiner.receive(&frame, self.agent.now()).map_err(LinkError::from)?;
         self.agent.store(joined.record())
