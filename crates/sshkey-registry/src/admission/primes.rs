@@ -1,14 +1,22 @@
 use std::sync::LazyLock;
 
 use num_bigint::BigUint;
+use num_integer::Integer;
+
+use super::montgomery::shortened;
 
 /// The odd primes below [`SMALL_PRIME_BOUND`], ascending.
 pub(super) static SMALL_PRIMES: LazyLock<Vec<u32>> = LazyLock::new(sieve);
 
+/// Whether the odd number has a prime factor below [`SMALL_PRIME_BOUND`].
+pub(super) fn has_small_factor(n: &BigUint) -> bool {
+    shortened(&SMALL_PRIME_PRODUCT, n).gcd(n).bits() > 1
+}
+
 /// The product of [`SMALL_PRIMES`]: 94,000 bits, made once.
-pub(super) static SMALL_PRIME_PRODUCT: LazyLock<BigUint> = LazyLock::new(|| {
+static SMALL_PRIME_PRODUCT: LazyLock<Vec<u64>> = LazyLock::new(|| {
     let factors = SMALL_PRIMES.iter().map(|&prime| BigUint::from(prime)).collect();
-    product(factors)
+    product(factors).to_u64_digits()
 });
 
 /// What counts as a small factor: every prime up to the fourth Fermat number, 65537, which is one.
@@ -44,9 +52,8 @@ mod tests {
 
     #[test]
     fn the_small_primes_are_all_the_odd_primes_below_the_bound() {
-        let slow = |candidate: &u32| {
-            (2..*candidate).take_while(|d| d * d <= *candidate).all(|d| !candidate.is_multiple_of(d))
-        };
+        let slow =
+            |candidate: &u32| (2..*candidate).take_while(|d| d * d <= *candidate).all(|d| candidate % d != 0);
         let expected: Vec<u32> = (3..SMALL_PRIME_BOUND).filter(slow).collect();
         assert_eq!(*SMALL_PRIMES, expected);
         assert_eq!(SMALL_PRIMES.len(), 6542, "pi(65537) is 6543, and 2 is not odd");

@@ -9,9 +9,9 @@ use std::sync::LazyLock;
 
 use num_bigint::BigUint;
 use num_integer::Integer;
+use power_of_two::power_of_two;
 
-use super::montgomery::fermat_residues;
-use super::primes::{SMALL_PRIME_PRODUCT, SMALL_PRIMES};
+use super::primes::{SMALL_PRIMES, has_small_factor};
 use crate::error::Refusal;
 
 /// How many steps of Fermat's factoring a modulus must withstand. One step already splits a modulus whose primes
@@ -29,7 +29,7 @@ pub(super) fn check(exponent: &[u8], modulus: &[u8]) -> Result<(), Refusal> {
     if n.is_even() {
         return Err(Refusal::RsaModulusEven);
     }
-    if !(&*SMALL_PRIME_PRODUCT % &n).gcd(&n).is_one_word() {
+    if has_small_factor(&n) {
         return Err(Refusal::RsaSmallFactor);
     }
     if has_roca_fingerprint(&n) {
@@ -86,7 +86,17 @@ fn refuse_close_factors(n: &BigUint) -> Result<(), Refusal> {
 
 /// Whether the number is a square; most numbers are refused by their remainders.
 fn is_square(number: &BigUint) -> bool {
-    let maybe = SQUARES.iter().all(|(modulus, squares)| contains(squares, small_remainder(number, *modulus)));
+    // The first of the moduli, 64, needs no division.
+    let low = number.iter_u64_digits().next().unwrap_or(0) & 63;
+    let maybe = u32::try_from(low).is_ok_and(|low| contains(&SQUARES_MODULO_64, low)) && {
+        // One division for the next moduli, whose product is below 2³², and one for the others.
+        let (first, others) =
+            (small_remainder(number, 63 * 65 * 11 * 17 * 19 * 23), small_remainder(number, 31 * 37));
+        SQUARES.iter().all(|(modulus, squares)| {
+            let remainder = if matches!(modulus, 31 | 37) { others } else { first };
+            remainder.checked_rem(*modulus).is_some_and(|remainder| contains(squares, remainder))
+        })
+    };
     maybe && {
         let root = number.sqrt();
         &root * &root == *number
@@ -110,26 +120,18 @@ fn is_perfect_power(n: &BigUint) -> bool {
 /// `2^(n-1) - 1` and `n`: of a prime they share all (Fermat's little theorem), of a prime's power the prime, of a
 /// sound modulus nothing. Composite numbers that look prime to the base 2 are refused as well; no honest key is one.
 fn refuse_fermat_factor(n: &BigUint) -> Result<(), Refusal> {
-    let (power, one) = fermat_residues(n);
-    let difference = if power < one { one - power } else { power - one };
-    let shared = difference.gcd(n);
+    let exponent = (n - 1_u32).to_u64_digits();
+    // There is an answer for every odd number but 1.
+    let power = power_of_two(&exponent, &n.to_u64_digits()).ok_or(Refusal::RsaModulusEven)?;
+    let power: BigUint =
+        power.iter().rev().fold(BigUint::ZERO, |number, &limb| number << 64_u32 | BigUint::from(limb));
+    let shared = (power + (n - 1_u32)).gcd(n);
     if shared == *n {
         Err(Refusal::RsaModulusPrime)
-    } else if shared.is_one_word() {
+    } else if shared.bits() == 1 {
         Ok(())
     } else {
         Err(Refusal::RsaFactorFound)
-    }
-}
-
-/// Whether a number is 1; the numbers it is asked of are greatest common divisors and never 0.
-trait OneWord {
-    fn is_one_word(&self) -> bool;
-}
-
-impl OneWord for BigUint {
-    fn is_one_word(&self) -> bool {
-        self.bits() == 1
     }
 }
 
@@ -179,11 +181,16 @@ static ROCA_SUBGROUPS: LazyLock<Vec<(u32, Vec<bool>)>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The squares modulo some numbers that few squares remain of.
+static SQUARES_MODULO_64: LazyLock<Vec<bool>> = LazyLock::new(|| squares(64));
+
+/// The squares modulo some more numbers that few squares remain of.
 static SQUARES: LazyLock<Vec<(u32, Vec<bool>)>> = LazyLock::new(|| {
-    let squares = |modulus: u32| marks(modulus, (0..modulus).map(move |k| power_modulo(k, 2, modulus)));
-    [64, 63, 65, 11, 17, 19, 23, 31, 37].into_iter().map(|modulus| (modulus, squares(modulus))).collect()
+    [63, 65, 11, 17, 19, 23, 31, 37].into_iter().map(|modulus| (modulus, squares(modulus))).collect()
 });
+
+fn squares(modulus: u32) -> Vec<bool> {
+    marks(modulus, (0..modulus).map(|root| power_modulo(root, 2, modulus)))
+}
 
 /// For each odd prime power that a modulus of 16384 bits could be, primes that show that it is not.
 static POWER_RESIDUES: LazyLock<Vec<PowerResidues>> = LazyLock::new(|| {
@@ -245,7 +252,7 @@ mod tests {
         let step = moduli.into_iter().map(BigUint::from).product::<BigUint>() * 2_u32;
         let bits = u64::from(crate::key::MAX_RSA_BITS);
         let mut n = (BigUint::from(1_u32) << (bits - 1)) / &step * &step + &step + 1_u32;
-        while (&*SMALL_PRIME_PRODUCT % &n).gcd(&n).bits() > 1 || has_roca_fingerprint(&n) {
+        while has_small_factor(&n) || has_roca_fingerprint(&n) {
             n += &step;
         }
         assert_eq!(n.bits(), bits);
