@@ -152,7 +152,8 @@ impl Comment {
         if text.len() > Self::MAX_BYTES {
             return Err(KeyError::CommentTooLong { limit: Self::MAX_BYTES });
         }
-        if text.chars().all(is_shown) {
+        // Most are ASCII, where what is shown is a range.
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || text.chars().all(is_shown) {
             Ok(Self { text: text.into() })
         } else {
             Err(KeyError::CommentCharacter)

@@ -80,7 +80,7 @@ fn refuse_other_forms(line: &str) -> Result<(), KeyError> {
     if line.starts_with("-----BEGIN ") {
         return Err(KeyError::Pem);
     }
-    if let Some((_, others)) = line.split_once(['\n', '\r']) {
+    if let Some(others) = memchr::memchr2(b'\n', b'\r', line.as_bytes()).and_then(|at| line.get(at..)) {
         return Err(if names_type(others) { KeyError::SeveralKeys } else { KeyError::SeveralLines });
     }
     if line.starts_with('#') {
@@ -94,12 +94,13 @@ fn refuse_other_forms(line: &str) -> Result<(), KeyError> {
 fn decode_base64(text: &str) -> Result<Vec<u8>, KeyError> {
     let digits = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text).as_bytes();
     let (groups, rest) = digits.as_chunks::<4>();
-    let mut blob = Vec::with_capacity(groups.len().saturating_add(1).saturating_mul(3));
+    let whole = groups.len().saturating_mul(3);
+    let mut blob = vec![0; whole.saturating_add(rest.len().saturating_sub(1))];
     let mut seen = 0;
-    for group in groups {
+    for (group, bytes) in groups.iter().zip(blob.as_chunks_mut::<3>().0) {
         let [one, two, three, four] = group.map(digit);
         seen |= one | two | three | four;
-        blob.extend_from_slice(&[one << 2 | two >> 4, two << 4 | three >> 2, three << 6 | four]);
+        *bytes = [one << 2 | two >> 4, two << 4 | three >> 2, three << 6 | four];
     }
     for &byte in rest {
         seen |= digit(byte);
@@ -112,14 +113,15 @@ fn decode_base64(text: &str) -> Result<Vec<u8>, KeyError> {
             _ => KeyError::Base64Character { at: position.saturating_add(1) },
         });
     }
-    let left_over = match *rest {
-        [] => 0,
-        [one, two] => {
-            blob.push(digit(one) << 2 | digit(two) >> 4);
+    let last = blob.get_mut(whole..).unwrap_or_default();
+    let left_over = match (rest, last) {
+        ([], []) => 0,
+        (&[one, two], [first]) => {
+            *first = digit(one) << 2 | digit(two) >> 4;
             digit(two) & 0x0f
         }
-        [one, two, three] => {
-            blob.extend_from_slice(&[digit(one) << 2 | digit(two) >> 4, digit(two) << 4 | digit(three) >> 2]);
+        (&[one, two, three], [first, second]) => {
+            (*first, *second) = (digit(one) << 2 | digit(two) >> 4, digit(two) << 4 | digit(three) >> 2);
             digit(three) & 0x03
         }
         _ => return Err(KeyError::Base64NotCanonical),
@@ -135,7 +137,9 @@ fn digit(byte: u8) -> u8 {
 /// Whether a form of private key that people paste begins somewhere in the first [`MAX_LINE_BYTES`].
 pub(super) fn holds_private_key(text: &[u8]) -> bool {
     let text = text.get(..MAX_LINE_BYTES).unwrap_or(text);
-    PRIVATE_KEY_MARKS.iter().any(|mark| text.windows(mark.len()).any(|window| window == *mark))
+    text.iter().enumerate().filter(|(_, byte)| PRIVATE_KEY_FIRST_BYTES.contains(byte)).any(|(at, _)| {
+        PRIVATE_KEY_MARKS.iter().any(|mark| text.get(at..).is_some_and(|rest| rest.starts_with(mark)))
+    })
 }
 
 /// Whether a word of the text is the name of a type, supported or not.
@@ -145,6 +149,9 @@ fn names_type(text: &str) -> bool {
 
 /// Whether a word of the text is the name of a type and the next one looks like a key.
 fn holds_key(text: &str) -> bool {
+    if !text.as_bytes().windows(BASE64_OF_BLOBS.len()).any(|four| four == BASE64_OF_BLOBS.as_bytes()) {
+        return false;
+    }
     let next = words(text).skip(1);
     words(text).zip(next).any(|(word, next)| names_type(word) && next.starts_with(BASE64_OF_BLOBS))
 }
@@ -155,7 +162,9 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// The text up to the first blank, and what stands after the blanks.
 fn split_at_blank(text: &str) -> (&str, &str) {
-    text.split_once(BLANKS).map_or((text, ""), |(word, rest)| (word, rest.trim_start_matches(BLANKS)))
+    let blank = memchr::memchr2(b' ', b'\t', text.as_bytes());
+    let split = blank.and_then(|at| text.split_at_checked(at));
+    split.map_or((text, ""), |(word, rest)| (word, rest.trim_start_matches(BLANKS)))
 }
 
 const NO_DIGIT: u8 = 0x80;
@@ -210,6 +219,9 @@ const PRIVATE_KEY_MARKS: &[&[u8]] = &[
     b"Private-Lines:",
     b"AGE-SECRET-KEY-",
 ];
+
+/// What the marks begin with.
+const PRIVATE_KEY_FIRST_BYTES: &[u8] = b"PboSA";
 
 /// The options of `sshd(8)`, section «AUTHORIZED_KEYS FILE FORMAT».
 const OPTIONS: &[&str] = &[
