@@ -135,6 +135,21 @@ pub fn run(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Answer
 /// Runs the program on the process's own arguments and streams.
 #[must_use]
 pub fn main() -> ExitCode {
+    on_process("palisade", run)
+}
+
+/// `ssh authorized-keys` alone: a program of its own is a tenth as long, and sshd starts one twice for each login.
+#[must_use]
+pub fn main_of_authorized_keys() -> ExitCode {
+    on_process("palisade_authorized_keys", |arguments, streams| {
+        ssh::bundle::authorized_keys(lexopt::Parser::from_args(arguments), streams)
+    })
+}
+
+fn on_process(
+    name: &str,
+    run: impl FnOnce(Vec<OsString>, &mut Streams<'_>) -> Result<Answer, CliError>,
+) -> ExitCode {
     let mut input = io::stdin().lock();
     let mut output = io::BufWriter::new(io::stdout().lock());
     let result =
@@ -146,7 +161,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(answer) => answer.into(),
         Err(error) => {
-            let _ = writeln!(io::stderr(), "palisade: {error}");
+            let _ = writeln!(io::stderr(), "{name}: {error}");
             ExitCode::from(if matches!(error, CliError::Usage(_)) { 2 } else { 1 })
         }
     }
