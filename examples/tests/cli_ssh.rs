@@ -122,6 +122,43 @@ fn sshd_is_told_the_line_of_the_key_it_asks_for_and_nothing_of_another() {
 }
 
 #[test]
+fn the_program_of_its_own_answers_as_the_verb_does() {
+    let place = Place::new();
+    place.deliver("1", &[], &row(KEY));
+    let (known, unknown) = (fingerprint(KEY), fingerprint(OTHER_KEY));
+    let (bundle, signers) = (place.text("keys"), place.text("signers"));
+    let ask = |words: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_palisade_authorized_keys"));
+        command.args([
+            "--bundle",
+            &bundle,
+            "--signers",
+            &signers,
+            "--machine",
+            MACHINE,
+            "--owner",
+            &place.owner,
+        ]);
+        let output = command.args(words).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    for words in [
+        &["admin", &known][..],
+        &["--json", "admin", &known],
+        &["admin", &unknown],
+        &["--max-age", "0", "admin", &known],
+        &["admin"],
+        &["--no-such-option"],
+    ] {
+        let (exit, printed, said) = place.with("authorized-keys", words);
+        let said = said.replacen("palisade: ", "palisade_authorized_keys: ", 1);
+        assert_eq!(ask(words), (exit, printed, said), "{words:?}");
+    }
+    assert_eq!(ask(&["admin", &known]).1, format!("{KEY} key_1\n"));
+}
+
+#[test]
 fn a_stale_or_damaged_bundle_is_exit_status_1_and_no_line() {
     let place = Place::new();
     let known = fingerprint(KEY);
@@ -172,6 +209,9 @@ fn only_keys_that_are_admitted_and_lines_that_are_sound_are_signed() {
         row(KEY).replace("admin", "Admin"),
         format!("{}\n{}", row(KEY), row(KEY)),
         "{}".to_owned(),
+        format!(r#"["admin","{KEY}","key_1",null]"#),
+        format!("{} {{}}", row(KEY)),
+        row(&format!("no-touch-required {SECURITY_KEY}")),
     ] {
         let (exit, _, said) = place.sign("1", &[], &rows);
         assert_eq!(exit, 1, "{rows}");
@@ -215,3 +255,4 @@ fn ssh_check_has_an_answer_for_every_line_that_can_be_sent() {
 const MACHINE: &str = "project/web/vm/build";
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHXZHXXdSsdymvNonZUOsatzbPbl2r/6NwQfy8TLkmqC";
 const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBUmRqIiM598t7UEBfP1/y4ePEke+L8z1GkbQj2CH8Xm";
+const SECURITY_KEY: &str = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIHXZHXXdSsdymvNonZUOsatzbPbl2r/6NwQfy8TLkmqCAAAABHNzaDo=";

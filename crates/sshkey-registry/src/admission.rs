@@ -13,6 +13,7 @@
 //! ([`AdmissionPolicy::with_rsa_bits`]) where strangers upload, and a thread that may be busy.
 
 mod block_list;
+mod demand;
 mod ecdsa;
 pub(crate) mod ed25519;
 mod montgomery;
@@ -24,8 +25,10 @@ use std::sync::Arc;
 
 pub use self::block_list::BlockList;
 pub(crate) use self::block_list::material_digest;
+use self::demand::Demand;
 pub use self::shared::shared_factor;
-use crate::error::{PolicyError, Refusal};
+use crate::authorized_keys::Options;
+use crate::error::{OptionsError, PolicyError, Refusal};
 use crate::key::{KeyType, MAX_RSA_BITS, Material, PublicKey};
 
 /// The least that can be asked of an RSA modulus, in bits.
@@ -42,6 +45,7 @@ pub struct AdmissionPolicy {
     min_rsa_bits: u32,
     max_rsa_bits: u32,
     known: Vec<Arc<dyn KnownKeys>>,
+    demand: Demand,
 }
 
 impl AdmissionPolicy {
@@ -50,7 +54,13 @@ impl AdmissionPolicy {
     pub fn new() -> Self {
         let types = KeyType::ALL.into_iter().filter(|&known| known != KeyType::MlDsa44Ed25519).collect();
         let known: Vec<Arc<dyn KnownKeys>> = vec![Arc::new(block_list::published())];
-        Self { types, min_rsa_bits: MIN_RSA_BITS, max_rsa_bits: MAX_RSA_BITS, known }
+        Self {
+            types,
+            min_rsa_bits: MIN_RSA_BITS,
+            max_rsa_bits: MAX_RSA_BITS,
+            known,
+            demand: Demand { touch: true, verification: false },
+        }
     }
 
     /// Admits this type, too.
@@ -87,6 +97,38 @@ impl AdmissionPolicy {
     pub fn with_known_keys(mut self, known: Arc<dyn KnownKeys>) -> Self {
         self.known.push(known);
         self
+    }
+
+    /// Asks for user verification, a PIN or a finger, at each login with a security key.
+    ///
+    /// Nothing in a public key says whether its owner is verified: sshd sees it in each signature, if it is told to look.
+    /// [`options_for`](Self::options_for) tells it. To admit no keys but those on security keys, take the other types
+    /// away ([`without_type`](Self::without_type)).
+    #[must_use]
+    pub const fn with_user_verification(mut self) -> Self {
+        self.demand.verification = true;
+        self
+    }
+
+    /// Takes `no-touch-required` among the options of a security key: whoever has taken over its owner's computer can
+    /// then log in while it is plugged in.
+    #[must_use]
+    pub const fn dangerous_without_touch(mut self) -> Self {
+        self.demand.touch = false;
+        self
+    }
+
+    /// The options for a line with this key: those that are wanted, and of a security key what this policy asks for.
+    /// What is returned is for [`Attach::options`](crate::registry::Attach::options), or for a line.
+    ///
+    /// With [`with_user_verification`](Self::with_user_verification), `verify-required` is there and in force, whatever
+    /// else is wanted. Other keys than those on security keys keep their options as they are.
+    ///
+    /// # Errors
+    /// [`OptionsError::TouchWaived`] when a security key was to log in without a touch;
+    /// [`OptionsError::TooMany`] and [`OptionsError::TooLong`] when there is no room for one more option.
+    pub fn options_for(&self, key: &PublicKey, wanted: Options) -> Result<Options, OptionsError> {
+        self.demand.on(key.key_type(), wanted)
     }
 
     /// Decides on a key.
@@ -131,7 +173,7 @@ impl AdmissionPolicy {
                 ecdsa::check(crate::key::Curve::P256, point)?;
             }
         }
-        Ok(AdmittedKey { key })
+        Ok(AdmittedKey { key, demand: self.demand })
     }
 
     fn refuse_known(&self, key: &PublicKey) -> Result<(), Refusal> {
@@ -156,6 +198,7 @@ impl Default for AdmissionPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AdmittedKey {
     key: PublicKey,
+    demand: Demand,
 }
 
 impl AdmittedKey {
@@ -163,6 +206,11 @@ impl AdmittedKey {
     #[must_use]
     pub const fn key(&self) -> &PublicKey {
         &self.key
+    }
+
+    /// What the policy asks of security keys: [`plan_rotate`](crate::registry::plan_rotate) puts it into the options.
+    pub(crate) const fn demand(&self) -> Demand {
+        self.demand
     }
 
     /// The key, without the proof.

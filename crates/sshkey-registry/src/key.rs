@@ -80,6 +80,12 @@ impl KeyType {
         }
     }
 
+    /// Whether its private half lies on a FIDO security key.
+    #[must_use]
+    pub const fn is_security_key(self) -> bool {
+        matches!(self, Self::SkEd25519 | Self::SkEcdsaP256)
+    }
+
     /// The type of this name, compared exactly.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

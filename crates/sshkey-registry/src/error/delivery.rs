@@ -52,6 +52,9 @@ pub enum OptionsError {
         /// The bound.
         limit: usize,
     },
+    /// `no-touch-required`, where the policy asks for a touch of the security key.
+    #[error("`no-touch-required` is not accepted here: the security key must be touched at each login")]
+    TouchWaived,
 }
 
 /// Why a text is not a line of `authorized_keys`. The customer may be told.

@@ -44,6 +44,9 @@ pub enum RotateError {
     /// The new key was not added.
     #[error(transparent)]
     Add(#[from] AddError),
+    /// The options of the old key are none for the new one, which lies on a security key. The customer may be told.
+    #[error(transparent)]
+    Options(#[from] super::OptionsError),
     /// A machine was not changed.
     #[error(transparent)]
     Vm(#[from] VmError),

@@ -9,7 +9,7 @@ use super::record::KeyRecord;
 use super::view::RegistryView;
 use super::vm::{Attachment, Vm};
 use super::{SshKey, SshKeyId, layout, vm_plan};
-use crate::error::{AddError, RotateError};
+use crate::error::{AddError, OptionsError, RotateError};
 
 /// What came of a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,8 @@ pub struct Rotated {
 
 /// Puts a new key beside an old one on every machine that has it, and lets the old one expire after `overlap`.
 ///
-/// The new key gets the same accounts and options. One batch changes at most some 250 machines; where more have the
+/// The new key gets the same accounts and options, and where it lies on a security key those that the policy asks for
+/// which admitted it ([`options_for`](crate::AdmissionPolicy::options_for)). One batch changes at most some 250 machines; where more have the
 /// key, attach the new one in steps.
 ///
 /// # Errors
@@ -40,6 +41,7 @@ pub fn plan_rotate(
 ) -> Result<Planned<Rotated>, RotateError> {
     let project = new.project.clone();
     let by = new.added_by;
+    let (demand, key_type) = (new.key.demand(), new.key.key().key_type());
     let entry = view.entry(&project, old).filter(|entry| view.works(&entry.key, now));
     let entry = entry.ok_or(RotateError::NotFound)?;
     if new.key.key() == entry.key.key() {
@@ -67,8 +69,11 @@ pub fn plan_rotate(
             |account| entry.vm.attachments.iter().any(|one| one.key == new.id && one.account == account);
         let added: Vec<_> = (entry.vm.attachments.iter())
             .filter(|one| one.key == old && !taken(one.account.clone()))
-            .map(|one| Attachment { key: new.id, by, at: now, ..one.clone() })
-            .collect();
+            .map(|one| {
+                let options = demand.on(key_type, one.options.clone())?;
+                Ok(Attachment { key: new.id, by, at: now, options, ..one.clone() })
+            })
+            .collect::<Result<_, OptionsError>>()?;
         vm.attachments.extend(added);
         vms.push(vm_plan::write(view, &mut batch, entry, vm, now)?);
     }

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use sshkey_registry::admission::{self, Known, KnownKeys};
-use sshkey_registry::{AdmissionPolicy, KeyType, PolicyError, PublicKey, Refusal};
+use sshkey_registry::{AdmissionPolicy, KeyType, Options, OptionsError, PolicyError, PublicKey, Refusal};
 
 use crate::vectors;
 
@@ -137,4 +137,36 @@ fn a_key_on_a_list_is_refused_and_so_is_every_key_while_the_list_does_not_answer
     assert!(policy(Known::NotListed).admit(listed.clone()).is_ok());
     let both = policy(Known::NotListed).with_known_keys(Arc::new(Lists(listed.clone(), Known::Compromised)));
     assert_eq!(both.admit(listed.clone()), Err(Refusal::KnownCompromised), "every list is asked");
+}
+
+#[test]
+fn a_policy_that_asks_for_user_verification_says_so_to_sshd_and_no_option_of_the_customer_undoes_it() {
+    let policy = AdmissionPolicy::new().with_user_verification();
+    let options = |text: &str| Options::parse(text).unwrap();
+    for name in ["sk-ed25519", "sk-ecdsa"] {
+        let key = PublicKey::parse(vectors::line(name)).unwrap();
+        assert!(key.key_type().is_security_key(), "{name}");
+        let asked = |text: &str| policy.options_for(&key, options(text)).map(|options| options.to_string());
+        assert_eq!(asked("restrict,pty").unwrap(), "restrict,pty,verify-required");
+        assert_eq!(asked("").unwrap(), "verify-required");
+        assert_eq!(asked("verify-required,restrict").unwrap(), "verify-required,restrict");
+        let undone = asked("verify-required,no-verify-required").unwrap();
+        assert_eq!(undone, "verify-required,no-verify-required,verify-required");
+        // A touch is asked for by every policy that does not say otherwise.
+        assert_eq!(asked("no-touch-required"), Err(OptionsError::TouchWaived));
+        assert_eq!(
+            asked("no-touch-required,touch-required").unwrap(),
+            "no-touch-required,touch-required,verify-required"
+        );
+        let default = AdmissionPolicy::new();
+        assert_eq!(default.options_for(&key, options("no-touch-required")), Err(OptionsError::TouchWaived));
+        assert_eq!(default.options_for(&key, Options::new()), Ok(Options::new()));
+        let lax = AdmissionPolicy::new().dangerous_without_touch();
+        assert_eq!(lax.options_for(&key, options("no-touch-required")), Ok(options("no-touch-required")));
+        let full = format!("verify-required{}", ",no-verify-required".repeat(63));
+        assert!(matches!(policy.options_for(&key, options(&full)), Err(OptionsError::TooMany { .. })));
+    }
+    let other = PublicKey::parse(vectors::line("ed25519")).unwrap();
+    assert!(!other.key_type().is_security_key());
+    assert_eq!(policy.options_for(&other, Options::new()), Ok(Options::new()));
 }

@@ -198,6 +198,8 @@ fn records_that_contradict_themselves_are_kept_apart() {
     let path = format!("{PREFIX}key/{WEB}/{}", key.id());
     let good = world.stored(&path);
     assert!(good.contains(r#""removed":null"#), "{good}");
+    let by = good.split(r#""added_by":"#).nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+    let removed = |text: &str| good.replace(r#""removed":null"#, &format!(r#""removed":{text}"#));
     let elsewhere = format!("{PREFIX}key/{DATA}/{}", key.id());
     for (path, text) in [
         (&elsewhere, good.clone()),
@@ -208,13 +210,18 @@ fn records_that_contradict_themselves_are_kept_apart() {
         (&path, good.replace("ed25519@example.test", "ed25519\\u2028")),
         (&path, good.replace(r#""version":1"#, r#""version":2"#)),
         (&path, good.replace(r#""removed":null"#, r#""removed":null,"x":1"#)),
+        // An array of the fields is no object, at the top and further down.
+        (&path, format!("[{good}]")),
+        (&path, removed(&format!("[{by},1000]"))),
     ] {
         let mut view = world.view().clone();
         let (at, value) = (Key::new(path).unwrap(), Value::new(text.as_bytes()).unwrap());
         assert!(view.put(&at, &value, state_store::Revision::new(9)).is_err(), "{text}");
     }
     let mut view = RegistryView::new();
-    let (at, value) = (Key::new(&path).unwrap(), Value::new(good.as_bytes()).unwrap());
-    assert!(view.put(&at, &value, state_store::Revision::new(9)).is_ok());
+    for text in [removed(&format!(r#"{{"by":{by},"at":1000}}"#)), good] {
+        let (at, value) = (Key::new(&path).unwrap(), Value::new(text.as_bytes()).unwrap());
+        assert!(view.put(&at, &value, state_store::Revision::new(9)).is_ok(), "{text}");
+    }
     assert_eq!(view.get(&scope(WEB), key.id()), Some(&key), "what was stored comes back as it was");
 }

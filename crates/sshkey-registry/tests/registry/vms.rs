@@ -11,7 +11,10 @@ use sshkey_registry::registry::{
     Attach, LastKey, MAX_ATTACHMENTS, NewKey, NewVm, PREFIX, PortPool, SshPort, Standing, VmName, plan_add,
     plan_add_vm, plan_attach, plan_detach, plan_remove, plan_remove_vm, plan_rotate,
 };
-use sshkey_registry::{AddError, Options, PortError, RegistryView, RemoveError, RotateError, VmError};
+use sshkey_registry::{
+    AddError, AdmissionPolicy, Options, OptionsError, PortError, PublicKey, RegistryView, RemoveError,
+    RotateError, VmError,
+};
 use state_store::{Commit, Key, Revision, Value, View};
 
 use crate::world::{DATA, NOW, WEB, World, account, ada, attach, new_key, new_vm, scope, vm_name};
@@ -304,4 +307,37 @@ fn names_of_machines_are_segments_of_scopes() {
     let root =
         plan_add_vm(world.view(), NewVm { project: Scope::root(), ..new_vm(WEB, "a") }, NOW, &world.random);
     assert_eq!(root.err(), Some(VmError::NoProject));
+}
+
+#[test]
+fn a_rotation_to_a_security_key_asks_what_the_policy_asks() {
+    let mut world = World::new();
+    let old = world.add(WEB, "laptop", 0);
+    world.add_vm(WEB, "build");
+    world.attach(WEB, "build", old.id());
+    let built =
+        include_str!("../vectors/built.txt").lines().find(|row| row.starts_with("sk-ed25519\t")).unwrap();
+    let key = PublicKey::parse(built.rsplit('\t').next().unwrap()).unwrap();
+    let admitted = AdmissionPolicy::new().with_user_verification().admit(key).unwrap();
+    let new = NewKey { key: admitted, ..new_key(WEB, "token", 1) };
+    let overlap = Duration::from_secs(60);
+    let planned = plan_rotate(world.view(), old.id(), new.clone(), overlap, NOW, &world.random).unwrap();
+    world.must_commit(planned.batch);
+    let vm = world.view().vm(&scope(WEB), &vm_name("build")).unwrap();
+    let options: Vec<_> = vm.attachments().iter().map(|one| one.options.to_string()).collect();
+    assert_eq!(options, ["restrict,pty", "restrict,pty,verify-required"]);
+    let lines: Vec<_> =
+        world.view().bundle_entries(vm, NOW).iter().map(|entry| entry.line.to_string()).collect();
+    assert!(
+        lines.iter().any(|line| line.starts_with("restrict,pty,verify-required sk-ssh-ed25519@openssh.com "))
+    );
+
+    // What the old key was allowed may be what the new one is not.
+    let third = world.add(WEB, "desktop", 2);
+    world.add_vm(WEB, "test");
+    let lax = Attach { options: Options::parse("no-touch-required").unwrap(), ..attach(third.id()) };
+    let planned = plan_attach(world.view(), &scope(WEB), &vm_name("test"), lax, NOW).unwrap();
+    world.must_commit(planned.batch);
+    let refused = plan_rotate(world.view(), third.id(), new, overlap, NOW, &world.random);
+    assert_eq!(refused.err(), Some(RotateError::Options(OptionsError::TouchWaived)));
 }

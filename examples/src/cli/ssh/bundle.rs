@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use core_types::{Clock as _, Fingerprint, Scope, SecretBytes, SystemClock, SystemRandom, UnixTime};
+use core_types::{Clock as _, Fingerprint, Objects, Scope, SecretBytes, SystemClock, SystemRandom, UnixTime};
 use serde::Deserialize;
 use serde_json::json;
 use sshkey_registry::bundle::file::{self, BundleFile, Installed};
@@ -225,10 +225,13 @@ pub(crate) fn sign(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> Res
 
 fn entry(policy: &AdmissionPolicy, line: &Line) -> Result<Entry, String> {
     let Line::Whole(line) = line else { return Err("too long".into()) };
-    let row: Row = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let mut json = serde_json::Deserializer::from_slice(line);
+    let row = Row::deserialize(Objects::new(&mut json)).and_then(|row| json.end().map(|()| row));
+    let row = row.map_err(|error| error.to_string())?;
     let parsed = AuthorizedKey::parse(&row.line).map_err(|error| error.to_string())?;
     let (options, key) = parsed.into_parts();
     let key = policy.admit(key).map_err(|error| error.to_string())?.into_key();
+    let options = policy.options_for(&key, options).map_err(|error| error.to_string())?;
     let comment = LineComment::parse(&row.comment).map_err(|error| error.to_string())?;
     Ok(Entry {
         account: AccountName::parse(&row.account).map_err(|error| error.to_string())?,

@@ -192,6 +192,7 @@ pub(super) async fn rotate<S: StateStore>(
                     RotateError::NotFound => ApiError::not_found("key"),
                     RotateError::SameKey => ApiError::invalid("same_key", error.to_string()),
                     RotateError::Add(error) => add_error(state, error),
+                    RotateError::Options(_) => ApiError::invalid("invalid_options", error.to_string()),
                     RotateError::Vm(VmError::TooManyKeys { .. }) => {
                         ApiError::invalid("too_many_keys", error.to_string())
                     }

@@ -13,7 +13,7 @@ use sshkey_registry::cloud_init::{Account, UserData};
 use sshkey_registry::registry::{
     Attach, NewVm, PortPool, SshKeyId, Vm, VmName, plan_add_vm, plan_attach, plan_detach, plan_remove_vm,
 };
-use sshkey_registry::{AccountName, Options, VmError};
+use sshkey_registry::{AccountName, Options, OptionsError, VmError};
 use state_store::StateStore;
 
 use super::ssh_keys::last_key;
@@ -128,13 +128,18 @@ pub(super) async fn attach<S: StateStore>(
         let new = Attach {
             key: parse_field("key", &new.key)?,
             account: parse_account(&new.account)?,
-            options: options.map_err(|error| ApiError::invalid("invalid_options", error.to_string()))?,
+            options: options.map_err(invalid_options)?,
             expires_at: new.expires_at.as_deref().map(|text| parse_time("expires_at", text)).transpose()?,
             by: caller.subject(),
         };
         let vm = plane
             .change(|state| {
-                let planned = plan_attach(state.keys.view(), &caller.scope, &name, new.clone(), caller.now);
+                let (view, mut new) = (state.keys.view(), new.clone());
+                if let Some(key) = view.get(&caller.scope, new.key) {
+                    new.options =
+                        plane.admission.options_for(key.key(), new.options).map_err(invalid_options)?;
+                }
+                let planned = plan_attach(view, &caller.scope, &name, new, caller.now);
                 let planned = planned.map_err(|error| vm_error(state, error))?;
                 Ok((planned.value, planned.batch))
             })
@@ -244,6 +249,10 @@ fn parse_name(text: &str) -> Result<VmName, ApiError> {
 
 fn parse_account(text: &str) -> Result<AccountName, ApiError> {
     AccountName::parse(text).map_err(|error| ApiError::invalid("invalid_account", error.to_string()))
+}
+
+fn invalid_options(error: OptionsError) -> ApiError {
+    ApiError::invalid("invalid_options", error.to_string())
 }
 
 fn show(vm: &Vm) -> Value {
