@@ -102,6 +102,17 @@ pub trait LogFile: Send + Sync {
     /// What the system says.
     fn set_size(&self, size: u64) -> io::Result<()>;
 
+    /// Makes room on the disk for a file of zeros of this size, where that can be done without writing them: later
+    /// writes do not want for room then, and each sync of them has more to do. `false` where it cannot, and nothing
+    /// was done.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn reserve(&self, size: u64) -> io::Result<bool> {
+        _ = size;
+        Ok(false)
+    }
+
     /// Makes contents and size durable.
     ///
     /// # Errors

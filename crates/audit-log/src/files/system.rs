@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FallocateFlags, Mode, OFlags};
 
 use super::{Directory, LogFile, OpenFile};
 
@@ -142,6 +142,15 @@ impl LogFile for SystemFile {
 
     fn set_size(&self, size: u64) -> io::Result<()> {
         self.file.set_len(size)
+    }
+
+    fn reserve(&self, size: u64) -> io::Result<bool> {
+        use rustix::io::Errno;
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, size) {
+            Ok(()) => Ok(true),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -38,6 +38,8 @@ struct State {
     // What is being done aside: making, cutting.
     working: u32,
     is_stopping: bool,
+    // Batches are large: what a sync has to do besides writing them matters less than the disk's rate.
+    is_bulk: bool,
     has_failed: bool,
     // All but the reserve is used up.
     is_in_reserve: bool,
@@ -76,6 +78,12 @@ impl Spares {
             let mut state = self.lock();
             (state.is_making, state.has_failed) = (false, true);
         }
+    }
+
+    /// Says whether batches are large now. The next spare is then room that was reserved and not written: to write its
+    /// zeros, too, would halve the disk's rate.
+    pub(super) fn set_bulk(&self, is_bulk: bool) {
+        self.lock().is_bulk = is_bulk;
     }
 
     /// Begins nothing more, and waits until what was begun is done: only then may another writer come.
@@ -201,7 +209,8 @@ impl Spares {
         }
         let write = || {
             let file = self.directory.open(&partial, OpenFile::Create)?;
-            let mut at = 0;
+            let is_bulk = kind == Kind::Spare && self.lock().is_bulk;
+            let mut at = if is_bulk && file.reserve(size)? { size } else { 0 };
             while at < size {
                 if self.lock().is_stopping {
                     return Err(io::ErrorKind::Interrupted.into());

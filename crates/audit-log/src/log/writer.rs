@@ -28,6 +28,8 @@ pub(super) struct Writer {
     // The sequence at which `head` was written last.
     head_at: u64,
     buffer: Vec<u8>,
+    // Batches in the present segment.
+    batches: u64,
 }
 
 /// The segment that is being written.
@@ -77,6 +79,7 @@ impl Writer {
             open,
             head_at: checkpoint.sequence(),
             buffer: Vec::new(),
+            batches: 0,
         }
     }
 
@@ -111,6 +114,7 @@ impl Writer {
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
             .map_err(FileError::new("encode a batch for", self.segment_name()))?;
         self.write_buffer()?;
+        self.batches = self.batches.saturating_add(1);
         let checkpoints: Vec<Checkpoint> = (first..)
             .zip(chains)
             .map(|(sequence, chain)| Checkpoint::new(self.log, sequence, chain))
@@ -227,6 +231,8 @@ impl Writer {
         if has_room {
             self.spares.cut(full, end);
         }
+        let batches = std::mem::take(&mut self.batches);
+        self.spares.set_bulk(end.checked_div(batches).is_some_and(|average| average >= BULK_BATCH_BYTES));
         self.spares.prepare();
         Ok(())
     }
@@ -279,5 +285,7 @@ pub(super) fn batch_bytes(lengths: impl Iterator<Item = usize>) -> u64 {
 
 /// `head` is written again after this many records at the latest.
 const HEAD_INTERVAL: u64 = 1 << 14;
+/// From batches of this many bytes on, on the average, it is the disk's rate that counts.
+const BULK_BATCH_BYTES: u64 = 128 << 10;
 /// How much room a file is given at a time.
 const ROOM: u64 = 1 << 20;

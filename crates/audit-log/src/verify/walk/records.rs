@@ -152,7 +152,7 @@ struct Prepared {
 
 enum Contents {
     Record(Summary),
-    Epoch(Epoch),
+    Epoch(Box<Epoch>),
     /// Nothing that can be read.
     Nothing,
 }
@@ -215,7 +215,7 @@ impl Contents {
         if Kind::guess(raw.entry) == Some(Kind::Epoch)
             && let Some(epoch) = Epoch::decode(raw.entry)
         {
-            return Self::Epoch(epoch);
+            return Self::Epoch(Box::new(epoch));
         }
         let Some(Outline { kind, begun, intent_json, tenant }) = reader.read(raw.entry) else {
             return Self::Nothing;
