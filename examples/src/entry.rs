@@ -21,6 +21,9 @@ pub(crate) fn to_json(entry: &Entry) -> Value {
         "scope": intent.scope(),
         "resource": intent.resource().map(audit_log::ResourceId::as_str),
         "client": intent.client().map(|client| client.address().to_string()),
+        "client_peer": intent.client().map(|client| client.peer_address().to_string()),
+        "client_forwarded":
+            intent.client().and_then(|client| client.forwarded_address()).map(|address| address.to_string()),
         "user_agent": intent.user_agent().map(audit_log::UserAgent::as_str),
         "request_id": intent.request(),
         "outcome": entry.outcome().as_str(),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use audit_log_tower::TrustedProxies;
 use palisade_examples::control_plane::{Server, Settings, StartError};
 use palisade_examples::demo;
 
@@ -18,8 +19,8 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error, 1),
     };
     match settings {
-        Settings::Serve { listen, join_listen, data_dir } => {
-            match runtime.block_on(serve(listen, join_listen, data_dir)) {
+        Settings::Serve { listen, join_listen, proxies, data_dir } => {
+            match runtime.block_on(serve(listen, join_listen, proxies, data_dir)) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(&error, 1),
             }
@@ -38,11 +39,13 @@ fn main() -> ExitCode {
 async fn serve(
     listen: SocketAddr,
     join_listen: Option<SocketAddr>,
+    proxies: TrustedProxies,
     data_dir: PathBuf,
 ) -> Result<(), StartError> {
     tracing_subscriber::fmt().json().with_writer(io::stderr).init();
     let stop = told_to_stop().map_err(|error| StartError::Io { what: "signals".into(), error })?;
     let mut server = Server::start(listen, &data_dir).await?;
+    server.trust(proxies);
     if let Some(listen) = join_listen {
         server.listen_for_joins(listen, &data_dir).await?;
     }

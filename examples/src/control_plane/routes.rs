@@ -14,6 +14,7 @@ mod vms;
 
 use std::sync::Arc;
 
+use audit_log_tower::TrustedProxies;
 use axum::extract::DefaultBodyLimit;
 use axum::{Json, Router, middleware};
 use core_types::{Objects, UnixTime};
@@ -33,8 +34,11 @@ use super::state::ControlPlane;
 ///
 /// # Errors
 /// [`StartError`] when a route that changes something would be served without a record.
-pub(crate) fn router<S: StateStore>(plane: Arc<ControlPlane<S>>) -> Result<Router, StartError> {
-    let routes = Routes::new(audit(&plane)?)
+pub(crate) fn router<S: StateStore>(
+    plane: Arc<ControlPlane<S>>,
+    proxies: TrustedProxies,
+) -> Result<Router, StartError> {
+    let routes = Routes::new(audit(&plane, proxies)?)
         .add(&endpoint::ADD_SSH_KEY, ssh_keys::add::<S>)
         .add(&endpoint::LIST_SSH_KEYS, ssh_keys::list::<S>)
         .add(&endpoint::GET_SSH_KEY, ssh_keys::get::<S>)

@@ -2,6 +2,8 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use audit_log_tower::TrustedProxies;
+
 /// What the operator asks the program to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -12,6 +14,8 @@ pub enum Settings {
         listen: SocketAddr,
         /// Where to listen for machines that join, if anywhere.
         join_listen: Option<SocketAddr>,
+        /// Whose word on a client's address is believed.
+        proxies: TrustedProxies,
         /// Where the state, the pepper and the audit log lie.
         data_dir: PathBuf,
     },
@@ -46,23 +50,29 @@ impl Settings {
         let mut command = None;
         let (mut listen, mut join_listen) = (None, None);
         let mut data_dir = None;
+        let mut proxies = Vec::new();
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("listen") => listen = Some(parser.value()?.parse()?),
                 Long("join-listen") => join_listen = Some(parser.value()?.parse()?),
+                Long("trusted-proxy") => proxies.push(parser.value()?.string()?),
                 Long("data-dir") => data_dir = Some(PathBuf::from(parser.value()?)),
                 Long("help") | Short('h') => return Ok(Self::Help),
                 Value(word) if command.is_none() => command = Some(word.string()?),
                 other => return Err(other.unexpected().into()),
             }
         }
+        let is_plain = listen.is_none() && join_listen.is_none() && proxies.is_empty();
+        let proxies = TrustedProxies::parse(proxies.iter().map(String::as_str))
+            .map_err(|error| SettingsError(format!("--trusted-proxy: {error}")))?;
         match command.as_deref() {
             None | Some("serve") => Ok(Self::Serve {
                 listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
                 join_listen,
+                proxies,
                 data_dir: data_dir.ok_or_else(|| SettingsError("`serve` needs --data-dir".into()))?,
             }),
-            Some("demo") if listen.is_none() && join_listen.is_none() => Ok(Self::Demo { data_dir }),
+            Some("demo") if is_plain => Ok(Self::Demo { data_dir }),
             Some("demo") => Err(SettingsError("`demo` finds a port of its own".into())),
             Some(other) => Err(SettingsError(format!("no such command: `{other}`"))),
         }
@@ -76,10 +86,12 @@ impl Settings {
 }
 
 const USAGE: &str = "usage: control_plane [serve] --data-dir DIR [--listen ADDR] [--join-listen ADDR]
+                               [--trusted-proxy CIDR]…
        control_plane demo [--data-dir DIR]
 
 serve   serves the API on ADDR (127.0.0.1:8080); the first start prints the administrator's token once;
-        with --join-listen, machines join there over TLS
+        with --join-listen, machines join there over TLS; of requests from a --trusted-proxy, the right-most
+        address in X-Forwarded-For that is none is recorded as the client's, beside the proxy's own
 demo    starts a server on a free loopback port, tells the whole story against it, and checks every step";
 
 #[cfg(test)]
@@ -95,6 +107,7 @@ mod tests {
         let settings = Settings::Serve {
             listen: "127.0.0.1:8080".parse().unwrap(),
             join_listen: None,
+            proxies: TrustedProxies::none(),
             data_dir: "/d".into(),
         };
         assert_eq!(parse(&["--data-dir", "/d"]), Ok(settings.clone()));
@@ -104,6 +117,20 @@ mod tests {
     #[test]
     fn a_server_needs_a_folder_of_its_own() {
         assert!(parse(&["serve"]).is_err());
+    }
+
+    #[test]
+    fn proxies_are_networks() {
+        let parsed =
+            parse(&["--data-dir", "/d", "--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "fd00::1"]);
+        let Ok(Settings::Serve { proxies, .. }) = parsed else { panic!("{parsed:?}") };
+        assert!(
+            proxies.contains("10.2.3.4".parse().unwrap()) && proxies.contains("fd00::1".parse().unwrap())
+        );
+        for bad in ["10.0.0.1/8", "10.0.0.0/33", "all", ""] {
+            assert!(parse(&["--data-dir", "/d", "--trusted-proxy", bad]).is_err(), "{bad}");
+        }
+        assert!(parse(&["demo", "--trusted-proxy", "10.0.0.0/8"]).is_err());
     }
 
     #[test]

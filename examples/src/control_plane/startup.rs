@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use audit_log_tower::TrustedProxies;
 use core_types::{Clock as _, Restriction, SecretBytes, Subject, SystemClock, SystemRandom};
 use iam_policy::Directory;
 use sshkey_registry::bundle::BundleKey;
@@ -41,6 +42,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     joins: Option<JoinListener>,
+    proxies: TrustedProxies,
     first_start: Option<FirstStart>,
 }
 
@@ -99,7 +101,12 @@ impl Server {
         let first_start = first_start(&plane).await?;
         let listener = TcpListener::bind(listen).await.map_err(StartError::io(listen.to_string()))?;
         let address = listener.local_addr().map_err(StartError::io("the listening socket"))?;
-        Ok(Self { plane, listener, address, joins: None, first_start })
+        Ok(Self { plane, listener, address, joins: None, proxies: TrustedProxies::none(), first_start })
+    }
+
+    /// Believes these proxies what they say of their clients' addresses.
+    pub fn trust(&mut self, proxies: TrustedProxies) {
+        self.proxies = proxies;
     }
 
     /// Listens for machines that join, too; founds the cluster where there is none.
@@ -134,8 +141,8 @@ impl Server {
     /// # Errors
     /// [`StartError`] when the socket fails or the log cannot be closed.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
-        let Self { plane, listener, joins, .. } = self;
-        let app = router(Arc::clone(&plane))?.into_make_service_with_connect_info::<SocketAddr>();
+        let Self { plane, listener, joins, proxies, .. } = self;
+        let app = router(Arc::clone(&plane), proxies)?.into_make_service_with_connect_info::<SocketAddr>();
         let (closing, closed) = watch::channel(false);
         let joining = joins.map(|joins| tokio::spawn(joins.serve(Arc::clone(&plane), closed)));
         let stop = async move {

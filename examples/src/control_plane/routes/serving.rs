@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 
 use audit_log::event::Escaped;
-use audit_log_tower::{Audit, InventoryError};
+use audit_log_tower::{Audit, InventoryError, TrustedProxies};
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::handler::Handler;
@@ -25,12 +25,16 @@ use crate::control_plane::startup::StartError;
 use crate::control_plane::state::ControlPlane;
 
 /// What records every call.
-pub(super) fn audit<S: StateStore>(plane: &Arc<ControlPlane<S>>) -> Result<Audit<PlaneGate<S>>, StartError> {
+pub(super) fn audit<S: StateStore>(
+    plane: &Arc<ControlPlane<S>>,
+    proxies: TrustedProxies,
+) -> Result<Audit<PlaneGate<S>>, StartError> {
     let gate = PlaneGate { plane: Arc::clone(plane) };
     let audit =
         Audit::new(plane.journal.log(), endpoint::inventory()?, gate, plane.clock, SystemRandom::new());
     Ok(audit
         .with_peer(|extensions| extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip()))
+        .with_proxies(proxies)
         .with_timer(|| {
             static START: LazyLock<Instant> = LazyLock::new(Instant::now);
             START.elapsed()
