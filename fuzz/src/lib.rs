@@ -9,6 +9,7 @@
 //! folder in `corpus/`.
 
 mod audit_log;
+mod audit_log_tower;
 mod audit_tlog;
 mod core_types;
 mod follow;
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     target("audit_log_segment", audit_log::segment, 4096),
     target("audit_log_tampered", audit_log::tampered, 64),
     target("audit_log_text", audit_log::text, 140),
+    target("audit_log_tower_forwarded", audit_log_tower::forwarded, 512),
     target("audit_tlog_bundle", audit_tlog::bundle, 2048),
     target("audit_tlog_note", audit_tlog::note, 2048),
     target("audit_tlog_proof", audit_tlog::proof, 2400),

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use core_types::{RequestId, Scope};
+use core_types::Scope;
 
 use super::actor::{Action, Actor};
 use super::client::MAX_USER_AGENT_BYTES;
@@ -35,6 +35,8 @@ pub(crate) struct OutlineReader {
     action: Memo<Action>,
     peer: Memo<std::net::IpAddr>,
     forwarded: Memo<std::net::IpAddr>,
+    // How the last intent begins: all of it that does not differ from one request of a client's to the next.
+    start: String,
 }
 
 impl OutlineReader {
@@ -78,6 +80,30 @@ impl OutlineReader {
     }
 
     fn intent(&mut self, rest: &mut Rest<'_>) -> Option<Arc<Scope>> {
+        let is_known = rest.0.strip_prefix(&*self.start).filter(|after| {
+            // No field that may stand in between.
+            after.starts_with(REQUEST) || after.starts_with(STARTED_AT)
+        });
+        let tenant = match (is_known, &self.tenant.value) {
+            (Some(after), Some(tenant)) if !self.start.is_empty() => {
+                rest.0 = after;
+                Arc::clone(tenant)
+            }
+            _ => self.start(rest)?,
+        };
+        if rest.take(REQUEST).is_some() && !is_request_id(rest.text(usize::MAX)?) {
+            return None;
+        }
+        rest.take(STARTED_AT)?;
+        rest.number()?;
+        details(rest)?;
+        rest.take("}")?;
+        Some(tenant)
+    }
+
+    fn start(&mut self, rest: &mut Rest<'_>) -> Option<Arc<Scope>> {
+        self.start.clear();
+        let from = rest.0;
         rest.take("{\"tenant\":")?;
         let tenant = self.tenant.parse(rest.text(usize::MAX)?)?;
         rest.take(",\"scope\":")?;
@@ -106,15 +132,16 @@ impl OutlineReader {
             }
             rest.take("}")?;
         }
-        if rest.take(",\"request\":").is_some() {
-            rest.text(usize::MAX)?.parse::<RequestId>().ok()?;
-        }
-        rest.take(",\"started_at\":")?;
-        rest.number()?;
-        details(rest)?;
-        rest.take("}")?;
+        self.start.push_str(from.get(..from.len().checked_sub(rest.0.len())?)?);
         Some(Arc::clone(tenant))
     }
+}
+
+/// Whether this is the id of a request in its one spelling: a ULID, in Crockford's base 32, of 128 bits.
+fn is_request_id(text: &str) -> bool {
+    let Some(digits) = text.strip_prefix("req_").map(str::as_bytes) else { return false };
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'A'..=b'H' | b'J' | b'K' | b'M' | b'N' | b'P'..=b'T' | b'V'..=b'Z');
+    digits.len() == 26 && digits.first().is_some_and(|first| *first <= b'7') && digits.iter().all(is_digit)
 }
 
 fn completion(rest: &mut Rest<'_>) -> Option<()> {
@@ -188,6 +215,9 @@ impl<'a> Rest<'a> {
         is_canonical.then_some(number)
     }
 }
+
+const REQUEST: &str = ",\"request\":";
+const STARTED_AT: &str = ",\"started_at\":";
 
 /// The last text that was parsed, and what it is.
 #[derive(Debug)]

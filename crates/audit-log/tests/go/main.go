@@ -165,6 +165,16 @@ func checkTree(folder string, key logKey) (head, storage) {
 	return tree, hashes
 }
 
+func parseHashes(texts []string, what string) []tlog.Hash {
+	var hashes []tlog.Hash
+	for _, text := range texts {
+		hash, err := tlog.ParseHash(text)
+		check(err, what)
+		hashes = append(hashes, hash)
+	}
+	return hashes
+}
+
 // Returns the leaf, and the head of the tree in which it is.
 func checkReceipt(path, text string, key logKey) ([]byte, head) {
 	parts := strings.SplitN(text, "\n\n", 2)
@@ -176,12 +186,7 @@ func checkReceipt(path, text string, key logKey) ([]byte, head) {
 	check(err, path)
 	index, err := strconv.ParseInt(strings.TrimPrefix(lines[2], "index "), 10, 64)
 	check(err, path)
-	var proof tlog.RecordProof
-	for _, line := range lines[3:] {
-		hash, err := tlog.ParseHash(line)
-		check(err, path)
-		proof = append(proof, hash)
-	}
+	proof := tlog.RecordProof(parseHashes(lines[3:], path))
 	tree := openHead([]byte(parts[1]), key, path)
 	check(tlog.CheckRecord(proof, tree.size, tree.root, index, tlog.RecordHash(leaf)), path)
 	return leaf, tree
@@ -203,12 +208,7 @@ func checkBound(path string, key logKey) {
 	}
 	slot, err := strconv.ParseInt(strings.TrimPrefix(lines[1], "slot "), 10, 64)
 	check(err, path)
-	var proof tlog.RecordProof
-	for _, line := range lines[2:] {
-		hash, err := tlog.ParseHash(line)
-		check(err, path)
-		proof = append(proof, hash)
-	}
+	proof := tlog.RecordProof(parseHashes(lines[2:], path))
 	leaf, epochs := checkReceipt(path, parts[1], key)
 	if !strings.HasSuffix(epochs.origin, "/epochs") || !strings.Contains(tree.origin, "/tenants") {
 		fail("%s: %s and %s", path, tree.origin, epochs.origin)
@@ -270,12 +270,7 @@ func main() {
 		check(err, line)
 		root, err := tlog.ParseHash(fields[2])
 		check(err, line)
-		var proof tlog.TreeProof
-		for _, field := range fields[3:] {
-			hash, err := tlog.ParseHash(field)
-			check(err, line)
-			proof = append(proof, hash)
-		}
+		proof := tlog.TreeProof(parseHashes(fields[3:], line))
 		tree := trees[fields[0]]
 		check(tlog.CheckTree(proof, tree.size, tree.root, size, root), line)
 	}
