@@ -1,13 +1,18 @@
 //! `palisade token scan`: places, exit status, git objects; never a secret.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![expect(clippy::unwrap_used, clippy::string_slice, reason = "a helper that fails is a test that fails")]
 
 mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use core_types::{Restriction, SecretBytes, Subject, SystemRandom, UnixTime, UserId};
 use serde_json::Value;
+use token_vault::TokenFormat;
+use token_vault::attenuated::attenuate;
+use token_vault::service::{Name, ServiceRequest, ServiceSigner};
 
 use crate::support::palisade;
 
@@ -43,9 +48,42 @@ fn a_token_in_a_text_is_told_with_its_place_and_without_its_secret() {
     assert_eq!((rows[0]["column"].as_u64(), rows[0]["length"].as_u64()), (Some(6), Some(83)));
     assert_eq!(rows[0]["kind"], "plsdtestpat");
     assert!(rows[0]["id"].as_str().unwrap().starts_with("tok_"));
+    assert_eq!((&rows[0]["form"], &rows[0]["jti"]), (&"token".into(), &Value::Null));
     let (_, printed, _) = palisade(&["token", "scan", "--prefix", "plsdtestpat", "-"], text.as_bytes());
     assert!(printed.starts_with("-:2:6: plsdtestpat_…"), "{printed}");
     assert!(!printed.contains(token.get(34..77).unwrap()), "the secret");
+}
+
+#[test]
+fn narrowed_and_signed_tokens_are_told_with_what_they_lead_to() {
+    let token = token();
+    let caveat = Restriction::unrestricted().expiring(UnixTime::from_secs(2_000_000_000));
+    let format = TokenFormat::new(["plsdtestpat".parse().unwrap()]).unwrap();
+    let narrowed = attenuate(&format, &token, &caveat).unwrap().expose_once(str::to_owned);
+    let key = Name::new("k1").unwrap();
+    let signer = ServiceSigner::new(key, &SecretBytes::take_from(&mut [3; 32])).unwrap();
+    let request = ServiceRequest {
+        issuer: "issuer",
+        audience: "audience",
+        subject: Subject::User(UserId::from_bytes([7; 16])),
+        restriction: caveat,
+        lifetime: Duration::from_secs(60),
+    };
+    let signed = signer.sign(&request, UnixTime::from_secs(1_900_000_000), &SystemRandom::new()).unwrap();
+    let jti = signed.id().to_string();
+    let signed = signed.expose_once(str::to_owned);
+    let text = format!("a={token}\nb={narrowed}\nc={signed}\n");
+    let (exit, rows) = scan(Path::new("-"), text.as_bytes());
+    let forms: Vec<_> = rows.iter().map(|row| row["form"].as_str().unwrap()).collect();
+    assert_eq!((exit, forms), (1, vec!["token", "narrowed", "signed"]));
+    assert_eq!(rows[0]["id"], rows[1]["id"], "the token that the narrowed one was made of");
+    assert_eq!((&rows[2]["jti"], &rows[2]["kid"]), (&jti.as_str().into(), &"k1".into()));
+    assert!(rows[2]["id"].is_null() && rows[2]["kind"].is_null());
+    let (_, printed, _) = palisade(&["token", "scan", "--prefix", "plsdtestpat", "-"], text.as_bytes());
+    assert!(printed.contains(&format!("jti {jti}, kid k1")), "{printed}");
+    for secret in [&token[34..77], &narrowed[narrowed.len() - 43..], &signed[signed.len() - 86..]] {
+        assert!(!printed.contains(secret) && !format!("{rows:?}").contains(secret));
+    }
 }
 
 #[test]

@@ -1,26 +1,62 @@
 //! Tokens in texts, the networks they are bound to, and the records of a vault.
 
 mod attenuated;
+mod git;
 mod service;
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
-use base64ct::{Base64Unpadded, Encoding};
+use base64ct::{Base64Unpadded, Base64UrlUnpadded, Encoding};
 use core_types::TokenId;
+use token_vault::foreign::{ForeignFormat, ForeignHash};
 use token_vault::password::PasswordHash;
-use token_vault::scan::{Scanner, scan};
-use token_vault::{Network, Prefix, TokenFilter, TokenFormat, TokenView, Vault, VerifyContext};
+use token_vault::scan::{Leaked, Scanner, scan};
+use token_vault::{
+    Network, Prefix, RefusalReason, TokenFilter, TokenFormat, TokenView, Vault, VerifyContext,
+};
 
 pub(crate) use self::attenuated::attenuated;
+pub(crate) use self::git::git;
 pub(crate) use self::service::{jwks, service};
 use crate::follow::{NOW, follow};
 use crate::text::{is_canonical_network, read};
 
-/// Prefixes of kinds, networks, hashes of passwords.
+/// Prefixes of kinds, networks, hashes of passwords, hashes of other systems' keys.
 pub(crate) fn text(input: &[u8]) -> bool {
-    let accepted = [prefix(input), network(input), password_hash(input)];
+    let accepted = [prefix(input), network(input), password_hash(input), foreign_hash(input)];
     accepted.contains(&true)
 }
+
+/// What another system stored of a key, whole or of its long part; and a text that is presented as such a key.
+fn foreign_hash(input: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(input) else { return false };
+    let is_hash = text.len() == 64 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let whole = ForeignHash::whole_key(text).map(|hash| hash.id());
+    assert_eq!(whole.is_ok(), is_hash);
+    let (short, hash) = text.split_once(' ').unwrap_or((text, ""));
+    let is_part = !short.is_empty() && short.bytes().all(|letter| letter.is_ascii_alphanumeric());
+    let is_hash = hash.len() == 64 && hash.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let prefixed = ForeignHash::prefixed_api_key("my_company", short, hash).map(|hash| hash.id());
+    assert_eq!(prefixed.is_ok(), is_part && is_hash);
+    assert!(whole.is_err() || whole != prefixed, "the two ways give different ids");
+    let refusal = FOREIGN.verify(text, &VerifyContext::at(NOW)).err().map(|refusal| refusal.reason());
+    assert!(
+        matches!(refusal, Some(RefusalReason::Malformed | RefusalReason::Unknown)),
+        "nothing was imported"
+    );
+    whole.is_ok() || prefixed.is_ok()
+}
+
+/// A vault without tokens that reads keys of other systems.
+static FOREIGN: LazyLock<Vault> = LazyLock::new(|| {
+    let fixture = pollster::block_on(token_vault::testing::Fixture::new());
+    let peppers = token_vault::Peppers::new(&token_vault::testing::pepper(1));
+    Vault::builder(fixture.vault.replica().clone(), format(), peppers)
+        .accepting(ForeignFormat::PrefixedApiKey { prefix: "my_company".into() })
+        .accepting(ForeignFormat::WholeKey)
+        .build()
+});
 
 fn prefix(input: &[u8]) -> bool {
     let prefix = read::<Prefix>(input, |text| {
@@ -70,8 +106,8 @@ fn inspect(format: &TokenFormat, text: &[u8]) -> bool {
     };
     let parts = format.inspect(text).ok().map(|parts| (parts.kind, parts.id));
     assert_eq!(parts, expected, "{text:?}");
-    let found: Vec<_> =
-        scan(format, text.as_bytes()).into_iter().map(|finding| (finding.kind, finding.id)).collect();
+    let found: Vec<_> = scan(format, text.as_bytes()).into_iter().map(|finding| finding.leaked).collect();
+    let expected = expected.map(|(kind, id)| Leaked::Token { kind, id });
     assert!(expected.is_none_or(|expected| found == [expected]), "a scan finds every token: {text:?}");
     parts.is_some()
 }
@@ -92,7 +128,21 @@ pub(crate) fn scanned(input: &[u8]) -> bool {
         let start = usize::try_from(finding.offset).unwrap_or(usize::MAX);
         let before = text.get(..start).unwrap_or_default();
         let found = text.get(start..).and_then(|rest| rest.get(..finding.length)).unwrap_or_default();
-        assert!(found.starts_with(finding.kind.as_str().as_bytes()));
+        let prefix = match &finding.leaked {
+            Leaked::Token { kind, id } => {
+                assert!(slow(&format, found).is_none_or(|known| known == (kind.clone(), *id)));
+                kind.as_str()
+            }
+            Leaked::Narrowed { kind, id } => {
+                check_narrowed(found, kind, *id);
+                kind.as_str()
+            }
+            Leaked::Signed { jti, kid } => {
+                check_signed(found, jti.as_str(), kid.as_str());
+                "plsvc+jwt"
+            }
+            _ => unreachable!("a form without a check"),
+        };
         let lines: Vec<_> = before.split(|byte| *byte == b'\n').collect();
         assert_eq!(u64::try_from(lines.len()), Ok(finding.line));
         assert_eq!(
@@ -101,7 +151,7 @@ pub(crate) fn scanned(input: &[u8]) -> bool {
         );
         // What it shows of a token is its prefix and four characters.
         let shown = finding.redacted.to_string();
-        assert_eq!(shown.strip_prefix(finding.kind.as_str()).map(|rest| rest.chars().count()), Some(6));
+        assert!(shown.strip_prefix(prefix).is_some_and(|rest| rest.chars().count() <= 6), "{shown}");
     }
     // Nothing is missed: every place where a token begins is a finding.
     for start in 0..text.len() {
@@ -117,6 +167,38 @@ pub(crate) fn scanned(input: &[u8]) -> bool {
         }
     }
     !whole.is_empty()
+}
+
+/// Prefix, id, caveats, tag: three parts between two dots, of the lengths they have.
+#[expect(clippy::unwrap_used, clippy::panic, reason = "what was found has this form")]
+fn check_narrowed(found: &[u8], kind: &Prefix, id: TokenId) {
+    let text = str::from_utf8(found).unwrap();
+    let parts: Vec<&str> = text.split('.').collect();
+    let [head, caveats, tag] = parts[..] else { panic!("three parts: {text}") };
+    let digits = head.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix('_')).unwrap();
+    assert_eq!(number(digits, 22, 16).unwrap(), id.to_bytes());
+    assert!(number(tag, 43, 32).is_some());
+    let caveats = Base64UrlUnpadded::decode_vec(caveats).unwrap();
+    assert!(!caveats.is_empty() && text.len() <= 4096);
+}
+
+/// Header, claims, signature, with the names that were told.
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what was found has this form"
+)]
+fn check_signed(found: &[u8], jti: &str, kid: &str) {
+    let text = str::from_utf8(found).unwrap();
+    let parts: Vec<&str> = text.split('.').collect();
+    let [header, claims, signature] = parts[..] else { panic!("three parts: {text}") };
+    let read = |part: &str| -> serde_json::Value {
+        serde_json::from_slice(&Base64UrlUnpadded::decode_vec(part).unwrap()).unwrap()
+    };
+    assert_eq!((&read(header)["typ"], &read(header)["kid"]), (&"plsvc+jwt".into(), &kid.into()));
+    assert_eq!(read(claims)["jti"], jti);
+    assert_eq!(Base64UrlUnpadded::decode_vec(signature).unwrap().len(), 64);
 }
 
 fn network(input: &[u8]) -> bool {

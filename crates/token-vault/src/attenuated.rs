@@ -112,6 +112,15 @@ pub(crate) fn root(secret: &[u8; 32], id: &[u8; 16]) -> ChainKey {
     ChainKey { bytes: Zeroizing::new(*secret) }.keyed(ROOT_DOMAIN, id)
 }
 
+/// Whether a text begins as narrowed tokens do, and so is no key of another system.
+pub(crate) fn is_shaped(format: &TokenFormat, text: &str) -> bool {
+    let dot_at = |kind: &Prefix| kind.as_str().len().saturating_add(1 + base62::LEN_128);
+    format.kinds().iter().any(|kind| {
+        let tail = text.strip_prefix(kind.as_str()).is_some_and(|tail| tail.starts_with('_'));
+        tail && text.as_bytes().get(dot_at(kind)) == Some(&b'.')
+    })
+}
+
 /// One key of a chain.
 pub(crate) struct ChainKey {
     bytes: Zeroizing<[u8; 32]>,

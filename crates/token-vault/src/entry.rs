@@ -190,17 +190,20 @@ impl Entry {
 impl<'a> Rest<'a> {
     /// Four numbers of variable length (LEB128), and the name.
     fn pack(&self) -> Arc<[u8]> {
-        let mut bytes = Vec::with_capacity(self.name.len().saturating_add(MAX_NUMBERS_LEN));
         let created_at = self.created_at.as_millis();
+        let mut bytes = [0; MAX_NUMBERS_LEN];
+        let mut places = bytes.iter_mut();
+        let mut write = |byte| places.next().map_or((), |place| *place = byte);
         for mut number in [created_at, self.epoch, self.revision.get(), u64::from(self.generation)] {
             while number > LOW_BITS {
-                bytes.push(u8::try_from(number & LOW_BITS).unwrap_or(0) | MORE);
+                write(u8::try_from(number & LOW_BITS).unwrap_or(0) | MORE);
                 number >>= 7;
             }
-            bytes.push(u8::try_from(number).unwrap_or(0));
+            write(u8::try_from(number).unwrap_or(0));
         }
-        bytes.extend_from_slice(self.name.as_bytes());
-        bytes.into()
+        let used = MAX_NUMBERS_LEN.saturating_sub(places.len());
+        // Of an iterator that knows its length, in one piece of memory at once.
+        bytes.get(..used).unwrap_or(&[]).iter().chain(self.name.as_bytes()).copied().collect()
     }
 
     fn unpack(mut bytes: &'a [u8]) -> Self {

@@ -21,6 +21,7 @@ use core_types::TokenId;
 
 pub use self::prefix::{MAX_PREFIX_LEN, MIN_PREFIX_LEN, Prefix};
 use crate::error::FormatError;
+use crate::service::{Name, TYPE};
 
 /// The most kinds of token a vault knows.
 pub const MAX_KINDS: usize = 16;
@@ -157,6 +158,12 @@ impl Redacted {
         text.extend(shown);
         Self { text: text.into() }
     }
+
+    /// The signed token of this name.
+    pub(crate) fn signed(jti: &Name) -> Self {
+        let shown = jti.as_str().get(jti.as_str().len().saturating_sub(SHOWN_LEN)..).unwrap_or("");
+        Self { text: format!("{TYPE}_…{shown}").into() }
+    }
 }
 
 impl serde::Serialize for Redacted {
@@ -173,5 +180,5 @@ impl fmt::Display for Redacted {
 
 /// Id and secret.
 pub(crate) const BODY_LEN: usize = base62::LEN_128 + base62::LEN_256;
-/// How much of the public id a redacted token shows, from its end.
+/// How much of the public id, or of the `jti`, a redacted token shows, from its end.
 const SHOWN_LEN: usize = 4;

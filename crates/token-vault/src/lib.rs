@@ -11,6 +11,7 @@ pub mod format;
 mod index;
 mod info;
 mod introspection;
+mod json;
 mod limiter;
 pub mod network;
 #[cfg(feature = "password")]

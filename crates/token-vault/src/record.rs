@@ -143,7 +143,7 @@ impl StoredProfile {
     /// The profile of this text.
     pub(crate) fn read(text: &str) -> Result<Profile, RecordError> {
         let unreadable = || inconsistent("its profile cannot be read");
-        let stored: Self = serde_json::from_str(text).map_err(|_| unreadable())?;
+        let stored: Self = crate::json::read(text.as_bytes()).ok_or_else(unreadable)?;
         let restriction = match stored.grants {
             Limit::Unlimited => Restriction::unrestricted(),
             Limit::Only(grants) => Restriction::only(grants).map_err(|_| unreadable())?,

@@ -1,13 +1,22 @@
 //! Finding tokens where they should not be: in any text, offline, with their places, and without showing them.
 //!
-//! A token is found by its prefix and confirmed by its checksum, so ordinary text is not taken for one. Feed a
-//! [`Scanner`] the text in pieces of any size; it holds no more than one piece and one token.
+//! A token is found by its prefix and confirmed by its checksum, one that its holder narrowed by its prefix and the
+//! one spelling of its caveats, a signed one by its header and its claims; so ordinary text is not taken for any.
+//! Feed a [`Scanner`] the text in pieces of any size; it holds no more than one piece and one token.
 
-use crate::format::{MAX_PREFIX_LEN, Prefix, Redacted, TAIL_LEN, TokenFormat, base62, split_tail};
+mod form;
+#[cfg(feature = "git")]
+pub mod git;
+mod rules;
 
 use core_types::TokenId;
 use serde::Serialize;
 use zeroize::Zeroize;
+
+pub use self::form::Leaked;
+use self::form::Look;
+pub use self::rules::{gitleaks_rules, trufflehog_rules};
+use crate::format::{MAX_PREFIX_LEN, Redacted, TokenFormat};
 
 /// A token in a text: where, and which, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,12 +30,22 @@ pub struct Finding {
     pub column: u64,
     /// How many bytes it has.
     pub length: usize,
-    /// Its kind.
-    pub kind: Prefix,
-    /// Its public id.
-    pub id: TokenId,
+    /// What it is.
+    #[serde(flatten)]
+    pub leaked: Leaked,
     /// What may be shown of it.
     pub redacted: Redacted,
+}
+
+impl Finding {
+    /// The token to act upon: the one itself, or the one it was made of; a signed token has none.
+    #[must_use]
+    pub const fn token(&self) -> Option<TokenId> {
+        match self.leaked {
+            Leaked::Token { id, .. } | Leaked::Narrowed { id, .. } => Some(id),
+            Leaked::Signed { .. } => None,
+        }
+    }
 }
 
 /// Finds tokens in a text that comes in pieces.
@@ -45,7 +64,7 @@ pub struct Scanner<'a> {
     format: &'a TokenFormat,
     // What was fed and may still be part of a token.
     held: Vec<u8>,
-    // Where the next underscore is looked for in `held`.
+    // Where the next anchor is looked for in `held`.
     from: usize,
     // The place of the byte at `placed` in `held`, up to which lines were counted.
     place: Place,
@@ -71,52 +90,40 @@ impl<'a> Scanner<'a> {
     pub fn feed(&mut self, text: &[u8], mut found: impl FnMut(Finding)) {
         for piece in text.chunks(PIECE_LEN) {
             self.held.extend_from_slice(piece);
-            self.look(&mut found);
+            self.look(false, &mut found);
             self.let_go();
         }
     }
 
-    /// Says that the text is over. A token is whole or none, so nothing more can be found.
+    /// Says that the text is over: what was cut off is none, what stands within it may be one.
     pub fn finish(mut self, mut found: impl FnMut(Finding)) {
-        self.look(&mut found);
+        self.look(true, &mut found);
     }
 
-    /// Looks at every underscore after which there is room for the rest of a token.
-    fn look(&mut self, found: &mut impl FnMut(Finding)) {
-        while let Some(at) = self.next_underscore() {
-            let Some(tail) = self.held.get(at..).and_then(|rest| rest.get(..TAIL_LEN)) else {
-                self.from = at;
-                return;
-            };
-            let before = self.held.get(..at).unwrap_or(&[]);
-            let kind = self.format.kinds().iter().filter(|kind| before.ends_with(kind.as_str().as_bytes()));
-            // Where one prefix ends with another, the longer one was meant.
-            if let Some(kind) = kind.max_by_key(|kind| kind.as_str().len())
-                && let Some(split) = split_tail(kind, tail)
-                && let Some(id) = base62::decode_128(split.id)
-            {
-                let id = TokenId::from_bytes(id);
-                let start = at.saturating_sub(kind.as_str().len());
-                self.place = self.place.after(self.held.get(self.placed..start).unwrap_or(&[]));
-                self.placed = start;
-                let place = self.place;
-                found(Finding {
-                    offset: place.offset,
-                    line: place.line,
-                    column: place.column,
-                    length: kind.as_str().len().saturating_add(TAIL_LEN),
-                    kind: kind.clone(),
-                    id,
-                    redacted: Redacted::new(kind, id),
-                });
+    /// Looks at every place where a token may be, up to the first that cannot be told yet.
+    fn look(&mut self, is_over: bool, found: &mut impl FnMut(Finding)) {
+        while let Some(at) = self.next_anchor() {
+            match form::look(self.format, &self.held, at) {
+                Look::CutOff if !is_over => {
+                    self.from = at;
+                    return;
+                }
+                Look::CutOff | Look::Nothing => {}
+                Look::Found { start, length, leaked } => {
+                    self.place = self.place.after(self.held.get(self.placed..start).unwrap_or(&[]));
+                    self.placed = start;
+                    let Place { offset, line, column } = self.place;
+                    let redacted = leaked.redacted();
+                    found(Finding { offset, line, column, length, leaked, redacted });
+                }
             }
             self.from = at.saturating_add(1);
         }
     }
 
-    fn next_underscore(&mut self) -> Option<usize> {
+    fn next_anchor(&mut self) -> Option<usize> {
         let rest = self.held.get(self.from..)?;
-        match rest.iter().position(|&byte| byte == b'_') {
+        match rest.iter().position(|&byte| form::is_anchor(byte)) {
             Some(at) => Some(self.from.saturating_add(at)),
             None => {
                 self.from = self.held.len();
@@ -201,39 +208,6 @@ pub fn scan_reader(
     buffer.zeroize();
     scanner.finish(found);
     outcome
-}
-
-/// Rules for gitleaks (its TOML configuration) that find tokens of these kinds.
-#[must_use]
-pub fn gitleaks_rules(format: &TokenFormat) -> String {
-    let mut rules = String::from("title = \"tokens by their registered prefixes\"\n");
-    for kind in format.kinds() {
-        let rule = format!(
-            "\n[[rules]]\nid = \"{kind}\"\ndescription = \"Token with the prefix {kind}_\"\n\
-             regex = '''{}'''\nsecretGroup = 1\nentropy = 3.5\nkeywords = [\"{kind}_\"]\n",
-            regex(kind)
-        );
-        rules.push_str(&rule);
-    }
-    rules
-}
-
-/// Custom detectors for trufflehog (its YAML configuration) that find tokens of these kinds.
-#[must_use]
-pub fn trufflehog_rules(format: &TokenFormat) -> String {
-    let mut rules = String::from("detectors:\n");
-    for kind in format.kinds() {
-        let rule = format!(
-            "  - name: {kind}\n    keywords:\n      - {kind}_\n    regex:\n      token: '{}'\n",
-            regex(kind)
-        );
-        rules.push_str(&rule);
-    }
-    rules
-}
-
-fn regex(kind: &Prefix) -> String {
-    format!("({kind}_[0-9A-Za-z]{{{}}})(?:[^0-9A-Za-z]|$)", TAIL_LEN - 1)
 }
 
 fn count(length: usize) -> u64 {

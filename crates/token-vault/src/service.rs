@@ -12,17 +12,23 @@
 //! to refuse. ring makes and checks the signatures; everything else is in this module.
 
 mod jwks;
+mod text;
+#[cfg(test)]
+mod wycheproof;
 
 use core::fmt;
 use core::time::Duration;
 
 use core_types::{Restriction, SecretBytes, SecureRandom, Subject, TokenId, UnixTime};
-use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
-use serde::{Deserialize, Serialize};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey, VerificationAlgorithm,
+};
 use state_store::Revision;
 use zeroize::Zeroizing;
 
 pub use self::jwks::{KeySet, MAX_JWKS_BYTES, MAX_KEYS};
+use self::text::{Claims, Header, parse, split};
+pub(crate) use self::text::{MAX_HEADER_LEN, SIGNATURE_LEN, TYPE, is_header, names};
 use crate::base64url;
 use crate::error::{RefusalReason as Reason, ServiceError};
 
@@ -63,6 +69,12 @@ impl Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+impl serde::Serialize for Name {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
     }
 }
 
@@ -236,14 +248,19 @@ impl ServiceKey {
         }
     }
 
-    fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        match &self.public {
-            Public::Ed25519(key) => UnparsedPublicKey::new(&ED25519, key).verify(message, signature),
-            Public::P256(key) => {
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key).verify(message, signature)
-            }
-        }
-        .is_ok()
+    fn is_retired(&self, now: UnixTime) -> bool {
+        self.retires_at.is_some_and(|at| now >= at)
+    }
+
+    /// Whether this key made the signature, which comes in base64url.
+    fn check(&self, message: &str, signature: &str) -> Result<(), Reason> {
+        let signature = base64url::decode(signature).ok_or(Reason::Malformed)?;
+        let (algorithm, key): (&dyn VerificationAlgorithm, &[u8]) = match &self.public {
+            Public::Ed25519(key) => (&ED25519, key),
+            Public::P256(key) => (&ECDSA_P256_SHA256_FIXED, key),
+        };
+        let outcome = UnparsedPublicKey::new(algorithm, key).verify(message.as_bytes(), &signature);
+        outcome.map_err(|_| Reason::Secret)
     }
 }
 
@@ -255,6 +272,34 @@ pub struct ServiceVerifier {
     keys: KeySet,
     lifetime: Duration,
     leeway: Duration,
+}
+
+/// A signed token of one of these keys, whatever its times and whomever it is for.
+pub(crate) struct Recognized {
+    pub(crate) key: Name,
+    pub(crate) id: Name,
+    pub(crate) subject: Subject,
+    pub(crate) issued_at: UnixTime,
+    pub(crate) expires_at: UnixTime,
+    // Whether its key is no longer accepted.
+    pub(crate) is_retired: bool,
+}
+
+/// Who signed a text that was found, and what it is.
+pub(crate) fn recognize(keys: &KeySet, found: &str, now: UnixTime) -> Option<Recognized> {
+    let (header, claims, message, signature) = split(found)?;
+    let header: Header = parse(header).filter(|header: &Header| &*header.typ == TYPE)?;
+    let key = keys.pinned(&header.kid, &header.alg)?;
+    key.check(message, signature).ok()?;
+    let claims: Claims = parse(claims)?;
+    Some(Recognized {
+        key: key.id.clone(),
+        id: Name::new(&claims.jti).ok()?,
+        subject: claims.sub,
+        issued_at: UnixTime::from_secs(claims.iat),
+        expires_at: UnixTime::from_secs(claims.exp),
+        is_retired: key.is_retired(now),
+    })
 }
 
 impl ServiceVerifier {
@@ -291,14 +336,11 @@ impl ServiceVerifier {
         if &*header.typ != TYPE {
             return Err(Reason::Kind);
         }
-        let key = self.keys.get(&header.kid).ok_or(Reason::Unknown)?;
-        if key.algorithm() != &*header.alg || key.retires_at.is_some_and(|at| now >= at) {
+        let key = self.keys.pinned(&header.kid, &header.alg).ok_or(Reason::Unknown)?;
+        if key.is_retired(now) {
             return Err(Reason::Unknown);
         }
-        let signature = base64url::decode(signature).ok_or(Reason::Malformed)?;
-        if !key.verify(message.as_bytes(), &signature) {
-            return Err(Reason::Secret);
-        }
+        key.check(message, signature)?;
         // Nothing of the claims was looked at before the signature held.
         let claims: Claims = parse(claims).ok_or(Reason::Malformed)?;
         if *claims.iss != *self.issuer || *claims.aud != *self.audience {
@@ -377,43 +419,7 @@ impl VerifiedServiceToken {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    alg: Box<str>,
-    kid: Box<str>,
-    typ: Box<str>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Claims {
-    iss: Box<str>,
-    sub: Subject,
-    aud: Box<str>,
-    exp: u64,
-    nbf: u64,
-    iat: u64,
-    jti: Box<str>,
-    rst: Restriction,
-}
-
-/// Header, claims, what is signed, and the signature.
-fn split(presented: &str) -> Option<(&str, &str, &str, &str)> {
-    if presented.len() > MAX_SERVICE_TOKEN_LEN {
-        return None;
-    }
-    let (message, signature) = presented.rsplit_once('.')?;
-    let (header, claims) = message.split_once('.')?;
-    (!claims.contains('.')).then_some((header, claims, message, signature))
-}
-
-fn parse<T: serde::de::DeserializeOwned>(part: &str) -> Option<T> {
-    serde_json::from_slice(&base64url::decode(part)?).ok()
-}
-
-const TYPE: &str = "plsvc+jwt";
 const MAX_NAME_LEN: usize = 64;
 const MAX_TEXT_LEN: usize = 256;
-/// Two dots and a signature of 64 bytes.
-const SIGNATURE_ROOM: usize = 2 + 86;
+/// Two dots and a signature.
+const SIGNATURE_ROOM: usize = 2 + SIGNATURE_LEN;

@@ -1,14 +1,20 @@
 //! Who used what, and how often, until it is written: in bounded memory, and never in a request's way.
 
+mod log;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use core_types::{TokenId, UnixTime};
 
+use self::log::Logs;
+
 /// Uses that are not yet written.
 #[derive(Debug)]
 pub(crate) struct UsageBook {
+    logs: Logs,
+    // What was in the logs, token by token.
     shards: [Padded; SHARDS],
 }
 
@@ -35,12 +41,37 @@ struct Shard {
 
 impl UsageBook {
     pub(crate) fn new() -> Self {
-        Self { shards: core::array::from_fn(|_| Padded::default()) }
+        Self { logs: Logs::new(), shards: core::array::from_fn(|_| Padded::default()) }
     }
 
+    /// Notes a use that nobody asks for before it is collected.
     #[inline]
     pub(crate) fn used(&self, id: TokenId, now: UnixTime) {
+        if self.logs.add(id, now, |uses| self.used_all(uses)).is_err() {
+            self.logs.join();
+            self.used_now(id, now);
+        }
+    }
+
+    /// Notes a use that [`last_used_at`](Self::last_used_at) is to know at once.
+    pub(crate) fn used_now(&self, id: TokenId, now: UnixTime) {
         self.add(id, Pending { last_used_at: Some(now), uses: 1, failures: 0 });
+    }
+
+    /// Brings in what threads have noted.
+    pub(crate) fn collect(&self) {
+        self.logs.take(|uses| self.used_all(uses));
+    }
+
+    /// Shard by shard, so that each is locked once, and what is looked up under the lock is waited for together.
+    fn used_all(&self, uses: &mut [(TokenId, UnixTime)]) {
+        uses.sort_unstable_by_key(|(id, _)| shard_of(*id));
+        for uses in uses.chunk_by(|(one, _), (next, _)| shard_of(*one) == shard_of(*next)) {
+            let Some(mut shard) = uses.first().and_then(|(id, _)| self.shard(*id)) else { continue };
+            for (id, at) in uses {
+                shard.add(*id, Pending { last_used_at: Some(*at), uses: 1, failures: 0 });
+            }
+        }
     }
 
     pub(crate) fn failed(&self, id: TokenId) {
@@ -53,16 +84,8 @@ impl UsageBook {
 
     /// Adds to what is remembered of the token; where there is no room, it is counted as lost.
     pub(crate) fn add(&self, id: TokenId, news: Pending) {
-        let Some(mut shard) = self.shard(id) else { return };
-        let room = shard.tokens.len() < SHARD_LEN;
-        match shard.tokens.get_mut(&id) {
-            Some(pending) => pending.merge(news),
-            None if room => {
-                shard.tokens.insert(id, news);
-            }
-            None => {
-                shard.lost = shard.lost.saturating_add(1);
-            }
+        if let Some(mut shard) = self.shard(id) {
+            shard.add(id, news);
         }
     }
 
@@ -87,9 +110,26 @@ impl UsageBook {
     }
 
     fn shard(&self, id: TokenId) -> Option<MutexGuard<'_, Shard>> {
-        let at = usize::from(id.to_bytes().last()? & SHARD_MASK);
-        self.shards.get(at).map(|padded| lock(&padded.shard))
+        self.shards.get(shard_of(id)).map(|padded| lock(&padded.shard))
     }
+}
+
+impl Shard {
+    fn add(&mut self, id: TokenId, news: Pending) {
+        let room = self.tokens.len() < SHARD_LEN;
+        match self.tokens.get_mut(&id) {
+            Some(pending) => pending.merge(news),
+            None if room => {
+                self.tokens.insert(id, news);
+            }
+            None => self.lost = self.lost.saturating_add(1),
+        }
+    }
+}
+
+fn shard_of(id: TokenId) -> usize {
+    let [.., last] = id.to_bytes();
+    usize::from(last & SHARD_MASK)
 }
 
 impl Pending {
@@ -128,9 +168,9 @@ impl Hasher for IdHasher {
     }
 }
 
-const SHARDS: usize = 64;
-const SHARD_MASK: u8 = 63;
+const SHARDS: usize = 16;
+const SHARD_MASK: u8 = 15;
 /// So the book remembers at most 65,536 tokens between two flushes.
-const SHARD_LEN: usize = 1024;
+const SHARD_LEN: usize = 4096;
 /// 2^64 divided by the golden ratio, odd.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -21,7 +21,7 @@ use state_store::replica::Snapshot;
 pub use self::change::{PURGE_AFTER, Purge};
 pub use self::fleet::{Applied, MAX_REVOKE_ATTEMPTS, Member, Receipt};
 pub use self::issue::{IssueRequest, Issued, MAX_LINEAGE, MAX_NAME_BYTES, MIN_IDLE};
-pub use self::leak::{LeakOutcome, LeakPolicy};
+pub use self::leak::{LeakOutcome, LeakPolicy, SignedLeakOutcome};
 pub use self::migrate::{Export, Imported};
 pub use self::revoke::{Change, Many, ManyRevoked};
 pub use self::rotate::{Due, MAX_OVERLAP, MAX_RETIRED, Reminder, Rotated};

@@ -167,6 +167,24 @@ fn an_export_has_every_token_and_nothing_to_present() {
 }
 
 #[test]
+fn a_generator_that_repeats_itself_makes_no_second_token() {
+    block_on(async {
+        let mut fixture = Fixture::new().await;
+        let plan = |fixture: &Fixture| {
+            let again = core_types::testing::TestRandom::seeded(99);
+            fixture.vault.plan_issue(request(owner(&fixture.random)), START, &again).unwrap()
+        };
+        let (one, other) = (plan(&fixture), plan(&fixture));
+        assert_eq!(one.info.id, other.info.id);
+        fixture.commit(one.batch).await;
+        let outcome = state_store::StateStore::commit(&fixture.store, other.batch).await.unwrap();
+        assert!(matches!(outcome, state_store::Commit::Conflict(_)), "an id is given once");
+        let (one, other) = (fixture.issue_plain().await, fixture.issue_plain().await);
+        assert!(one != other, "and what is asked twice for randomness goes on");
+    });
+}
+
+#[test]
 fn a_failing_source_of_randomness_issues_nothing() {
     struct Broken;
     impl SecureRandom for Broken {

@@ -112,6 +112,32 @@ fn a_header_has_exactly_its_three_members() {
     }
 }
 
+// One spelling: serde would take the members in a row for an object of them.
+#[test]
+fn an_array_is_no_object_anywhere() {
+    let array = r#"["EdDSA","k1","plsvc+jwt"]"#;
+    assert_eq!(refused(&forge_text(array, &claims().to_string())), RefusalReason::Malformed);
+    let members = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "rst"];
+    let in_a_row: Vec<Value> = members.iter().map(|name| claims()[name].clone()).collect();
+    assert_eq!(refused(&forge(&header(), &json!(in_a_row))), RefusalReason::Malformed);
+    let mut claims = claims();
+    let restriction = claims["rst"].clone();
+    claims["rst"] = restriction.as_object().unwrap().values().cloned().collect();
+    assert_eq!(refused(&forge(&header(), &claims)), RefusalReason::Malformed);
+    for behind in ["", " ", "{}", "x"] {
+        let text = format!("{}{behind}", header());
+        let outcome = accepted(&forge_text(&text, &self::claims().to_string()));
+        assert_eq!(outcome, behind.trim().is_empty(), "{behind:?}");
+    }
+    let set = KeySet::new([signer("k1", 1).verifying_key()]).unwrap().to_jwks(START);
+    let set: Value = serde_json::from_str(&set).unwrap();
+    let key = &set["keys"][0];
+    let row = json!([key["kty"], key["crv"], key["x"], null, key["kid"], "EdDSA", "sig", null, null, null]);
+    for wrong in [json!([set["keys"]]), json!({"keys": [row]})] {
+        assert_eq!(KeySet::from_jwks(wrong.to_string().as_bytes()), Err(ServiceError::Keys), "{wrong}");
+    }
+}
+
 // 3.7: UTF-8 only, and one spelling of base64url.
 #[test]
 fn what_is_not_utf8_or_not_canonical_is_refused() {

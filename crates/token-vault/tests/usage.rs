@@ -44,6 +44,41 @@ fn a_thousand_uses_are_one_write_and_all_are_counted() {
 }
 
 #[test]
+fn uses_on_many_threads_are_all_counted_while_they_are_written() {
+    block_on(async {
+        let mut fixture = Fixture::new().await;
+        let (token, id) = fixture.issue_plain().await;
+        let (vault, context) = (fixture.vault.clone(), fixture.context());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..2_000).for_each(|_| drop(vault.verify(&token, &context).unwrap())));
+            }
+        });
+        // Those of threads that ended are there, and those of this one.
+        fixture.vault.verify(&token, &context).unwrap();
+        for _ in 0..3 {
+            fixture.vault.flush_usage(&fixture.store, Duration::ZERO, START).await.unwrap();
+            fixture.catch_up().await;
+        }
+        assert_eq!(fixture.vault.get(id).unwrap().uses, 8_001);
+    });
+}
+
+#[test]
+fn the_only_use_a_token_ever_had_is_written_with_the_next_batch() {
+    block_on(async {
+        let mut fixture = Fixture::new().await;
+        let (token, id) = fixture.issue_plain().await;
+        let (vault, context) = (fixture.vault.clone(), fixture.context());
+        std::thread::spawn(move || drop(vault.verify(&token, &context).unwrap())).join().unwrap();
+        let flushed = fixture.vault.flush_usage(&fixture.store, MINUTE, START).await.unwrap();
+        assert_eq!((flushed.written, flushed.pending), (1, 0));
+        fixture.catch_up().await;
+        assert_eq!(fixture.vault.get(id).unwrap().last_used_at, Some(START));
+    });
+}
+
+#[test]
 fn two_vaults_that_flush_the_same_token_lose_nothing() {
     block_on(async {
         let mut one = Fixture::new().await;

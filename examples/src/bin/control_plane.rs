@@ -1,13 +1,21 @@
 //! The example control plane.
 
+use std::alloc::System;
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use audit_log_tower::TrustedProxies;
 use palisade_examples::control_plane::{Server, Settings, StartError};
 use palisade_examples::demo;
+
+/// Tokens pass through buffers of the HTTP server and of the JSON writer, which nobody erases: whatever is given back
+/// is erased here.
+#[global_allocator]
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<System> = zeroizing_alloc::ZeroAlloc(System);
 
 fn main() -> ExitCode {
     let settings = match Settings::parse(std::env::args_os().skip(1)) {
@@ -49,7 +57,9 @@ async fn serve(
     if let Some(listen) = join_listen {
         server.listen_for_joins(listen, &data_dir).await?;
     }
-    let mut out = io::stdout();
+    // Not through the standard library's buffer, which keeps what was written until something is written over it.
+    let out = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    let mut out = out.map_err(|error| StartError::Io { what: "standard output".into(), error })?;
     if let Some(first_start) = server.take_first_start() {
         let shown = first_start
             .expose_token_once(|token| writeln!(out, "administrator token (shown this once): {token}"));

@@ -1,21 +1,20 @@
 //! `palisade token scan`: where are tokens that should not be there? In a text, a folder, a git repository with
-//! its history; offline, in bounded memory, and without showing them.
-
-mod git;
+//! its history; as they were issued, narrowed by their holders, or signed; offline, in bounded memory, and without
+//! showing them.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use token_vault::scan::{Finding, Scanner, scan_reader};
+use token_vault::scan::{Finding, Leaked, Scanner, git, scan_reader};
 use token_vault::{Prefix, TokenFormat};
 
 use super::{Answer, CliError, Streams, print_json, print_line};
 use crate::control_plane::token_format;
 
-/// Says where tokens are: path, object of a git repository, byte, line, column, kind, public id. Exit status 1 when
-/// there are any, and when something could not be read.
+/// Says where tokens are: path, object of a git repository, byte, line, column, form, kind and public id, or the names
+/// of a signed token and of its key. Exit status 1 when there are any, and when something could not be read.
 pub(super) fn scan(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> Result<Answer, CliError> {
     let (mut paths, mut json, mut kinds) = (Vec::new(), false, Vec::new());
     while let Some(argument) = parser.next()? {
@@ -60,16 +59,10 @@ fn walk(format: &TokenFormat, path: PathBuf, report: &mut Report<'_>) -> Result<
                 waiting.extend(found);
                 Ok(())
             })
-        } else if git::is_pack(&path) {
+        } else if is_pack(&path) {
             pack(format, &path, report)
-        } else if git::is_loose(&path) {
-            let mut scanner = Scanner::new(format);
-            let mut found = Vec::new();
-            let read = git::loose(&path, &mut |piece| scanner.feed(piece, |finding| found.push(finding)));
-            scanner.finish(|finding| found.push(finding));
-            let object = id_of(&path);
-            found.iter().try_for_each(|finding| report.found(&path, Some(&object), finding))?;
-            read.map(Ok)
+        } else if is_loose(&path) {
+            loose(format, &path, report)
         } else {
             File::open(&path).and_then(|file| scan_all(format, file, report, &path, None))
         };
@@ -95,8 +88,19 @@ fn children(folder: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
     Ok(found)
 }
 
+fn loose(format: &TokenFormat, path: &Path, report: &mut Report<'_>) -> io::Result<Result<(), CliError>> {
+    let file = File::open(path)?;
+    let mut scanner = Scanner::new(format);
+    let mut found = Vec::new();
+    let read = git::loose(file, &mut |piece| scanner.feed(piece, |finding| found.push(finding)));
+    scanner.finish(|finding| found.push(finding));
+    let object = id_of(path);
+    let told = found.iter().try_for_each(|finding| report.found(path, Some(&object), finding));
+    if told.is_err() { Ok(told) } else { read.map(Ok) }
+}
+
 fn pack(format: &TokenFormat, path: &Path, report: &mut Report<'_>) -> io::Result<Result<(), CliError>> {
-    let mut pack = git::Pack::open(path)?;
+    let mut pack = git::Pack::open(File::open(path)?, File::open(index_of(path))?)?;
     for (object, at) in pack.objects() {
         let mut scanner = Scanner::new(format);
         let mut found = Vec::new();
@@ -130,6 +134,26 @@ fn scan_all(
     Ok(told)
 }
 
+/// Whether this is a loose object by where it lies.
+fn is_loose(path: &Path) -> bool {
+    let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let mut parts = path.iter().rev().map(|part| part.to_str().unwrap_or(""));
+    let (file, folder, objects) = (parts.next(), parts.next(), parts.next());
+    file.is_some_and(|name| matches!(name.len(), 38 | 62) && is_hex(name))
+        && folder.is_some_and(|name| name.len() == 2 && is_hex(name))
+        && objects == Some("objects")
+}
+
+/// Whether this is a pack with its index beside it.
+fn is_pack(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "pack")
+        && fs::symlink_metadata(index_of(path)).is_ok_and(|index| index.is_file())
+}
+
+fn index_of(pack: &Path) -> PathBuf {
+    pack.with_extension("idx")
+}
+
 /// The id of a loose object: its folder's name and its own.
 fn id_of(path: &Path) -> String {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -146,11 +170,23 @@ impl Report<'_> {
     fn found(&mut self, path: &Path, object: Option<&str>, finding: &Finding) -> Result<(), CliError> {
         self.any = true;
         let path = path.display().to_string();
+        let (form, kind, id, names) = match &finding.leaked {
+            Leaked::Token { kind, id } => ("token", Some(kind), Some(id), None),
+            Leaked::Narrowed { kind, id } => ("narrowed", Some(kind), Some(id), None),
+            Leaked::Signed { jti, kid } => ("signed", None, None, Some((jti, kid))),
+            // A form this program does not know yet is none to be silent about.
+            _ => ("other", None, None, None),
+        };
         if !self.json {
             let at = object.map_or(String::new(), |object| format!(" object {object}"));
+            let what = match (id, names) {
+                (Some(id), _) => format!("id {id}"),
+                (_, Some((jti, kid))) => format!("jti {jti}, kid {kid}"),
+                _ => "no name".into(),
+            };
             let line = format!(
-                "{path}{at}:{}:{}: {} (byte {}, id {})",
-                finding.line, finding.column, finding.redacted, finding.offset, finding.id
+                "{path}{at}:{}:{}: {} ({form}, byte {}, {what})",
+                finding.line, finding.column, finding.redacted, finding.offset
             );
             return print_line(&mut self.streams, &line);
         }
@@ -161,8 +197,11 @@ impl Report<'_> {
             "line": finding.line,
             "column": finding.column,
             "length": finding.length,
-            "kind": finding.kind,
-            "id": finding.id,
+            "form": form,
+            "kind": kind,
+            "id": id,
+            "jti": names.map(|(jti, _)| jti),
+            "kid": names.map(|(_, kid)| kid),
             "redacted": finding.redacted,
         });
         print_json(&mut self.streams, &row)

@@ -6,7 +6,6 @@ use core_types::{Limit, Subject, TokenId};
 use lexopt::prelude::ValueExt as _;
 use serde_json::json;
 use token_vault::RevocationReason;
-use token_vault::format::MAX_TOKEN_LEN;
 use token_vault::scan::scan;
 use token_vault::vault::Many;
 
@@ -172,7 +171,7 @@ fn tokens_in(file: &str, streams: &mut Streams<'_>) -> Result<Vec<String>, CliEr
         for finding in scan(&format, &bytes) {
             let start = usize::try_from(finding.offset).unwrap_or(usize::MAX);
             let text = bytes.get(start..).unwrap_or_default();
-            let text = text.get(..finding.length.min(MAX_TOKEN_LEN)).unwrap_or_default();
+            let text = text.get(..finding.length).unwrap_or_default();
             found.extend(str::from_utf8(text).map(str::to_owned));
         }
         Ok(())

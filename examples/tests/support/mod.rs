@@ -94,6 +94,11 @@ impl Server {
         (status, self.log.take().unwrap().join().unwrap())
     }
 
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn admin(&self) -> Client {
         Client::new(&self.base, self.admin_token.as_deref())
     }

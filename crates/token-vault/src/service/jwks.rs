@@ -44,7 +44,7 @@ impl KeySet {
         if document.len() > MAX_JWKS_BYTES {
             return Err(ServiceError::Keys);
         }
-        let document: Document = serde_json::from_slice(document).map_err(|_| ServiceError::Keys)?;
+        let document: Document = crate::json::read(document).ok_or(ServiceError::Keys)?;
         if document.keys.len() > MAX_KEYS {
             return Err(ServiceError::Keys);
         }
@@ -68,7 +68,12 @@ impl KeySet {
         self.keys.iter()
     }
 
-    pub(super) fn get(&self, id: &str) -> Option<&ServiceKey> {
+    /// The key of this name, if it is for this algorithm.
+    pub(super) fn pinned(&self, id: &str, algorithm: &str) -> Option<&ServiceKey> {
+        self.get(id).filter(|key| key.algorithm() == algorithm)
+    }
+
+    fn get(&self, id: &str) -> Option<&ServiceKey> {
         self.keys.iter().find(|key| key.id.as_str() == id)
     }
 }

@@ -45,6 +45,7 @@ impl Vault {
             let written = view.usage(id).and_then(|(usage, _)| usage.last_used_at);
             written.is_none_or(|at| now.saturating_since(at) >= interval)
         };
+        self.shared.usage.collect();
         let taken = self.shared.usage.take(MAX_BATCH_WRITES, ready);
         let mut batch = Batch::new();
         let mut outcome = Ok(());

@@ -129,10 +129,7 @@ impl Vault {
                 }
             });
         }
-        // Counted uses are written where they are counted.
-        if entry.extra().is_none_or(|extra| extra.uses == Limit::Unlimited) {
-            self.shared.usage.used(id, context.now);
-        }
+        self.note_use(id, &entry, context.now);
         Ok(VerifiedToken::new(id, &entry, narrowed, current.revision(), context.now, old_secret))
     }
 
@@ -179,16 +176,27 @@ impl Vault {
         if left.is_expired(context.now) {
             return refuse(Reason::Expired);
         }
-        if entry.extra().is_none_or(|extra| extra.uses == Limit::Unlimited) {
-            self.shared.usage.used(id, context.now);
-        }
+        self.note_use(id, &entry, context.now);
         Ok(VerifiedToken::new(id, &entry, Some(left), current.revision(), context.now, old_secret))
+    }
+
+    #[inline]
+    fn note_use(&self, id: TokenId, entry: &Entry, now: UnixTime) {
+        match entry.extra() {
+            None => self.shared.usage.used(id, now),
+            // Counted uses are written where they are counted.
+            Some(extra) if extra.uses != Limit::Unlimited => {}
+            Some(_) => self.shared.usage.used_now(id, now),
+        }
     }
 
     /// Reads a presented text: which token it names, and by what proof. `None` when it is no token.
     #[inline]
     pub(super) fn read<'a>(&'a self, presented: &'a str) -> Option<Presented<'a>> {
         let Some(split) = self.shared.format.split(presented.as_bytes()) else {
+            if self.shared.foreign.is_empty() || attenuated::is_shaped(&self.shared.format, presented) {
+                return None;
+            }
             let hash = self.shared.foreign.iter().find_map(|format| format.read(presented))?;
             return Some(Presented { kind: None, id: hash.id, proof: Proof::Hash(hash.inner) });
         };
@@ -331,7 +339,7 @@ fn check_retired(
 }
 
 /// As [`check_secret`], of a narrowed token: whether its tag follows from a root of the entry.
-fn check_root(
+pub(super) fn check_root(
     peppers: &Peppers,
     id: TokenId,
     entry: Option<&Entry>,

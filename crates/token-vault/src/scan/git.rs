@@ -1,20 +1,21 @@
-//! The objects of a git repository (gitformat-pack, gitrepository-layout), read without git: loose ones, and
-//! packs with their deltas. SHA-1 repositories; objects past a bound are said to be unread.
+//! The objects of a git repository (gitformat-pack, gitrepository-layout), read without git, to look for tokens in
+//! them: loose ones, and packs with their deltas. SHA-1 repositories; objects past a bound are an error, not empty.
+//!
+//! Ids are taken from the index and are not computed: what is looked for is in the contents, whatever they are called.
 
-use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
 
 use miniz_oxide::inflate::stream::{InflateState, inflate};
 use miniz_oxide::{DataFormat, MZFlush, MZStatus};
 
 /// The most bytes of an object that is put together from deltas, and of each object it is made of.
-const MAX_DELTA_OBJECT: u64 = 64 << 20;
+pub const MAX_DELTA_OBJECT: u64 = 64 << 20;
+/// The most bytes of all objects that one is put together from.
+pub const MAX_DELTA_WORK: u64 = 4 << 30;
 /// The most deltas upon one another; git makes 50 unless told otherwise, 4095 at most.
-const MAX_CHAIN: usize = 4096;
+pub const MAX_CHAIN: usize = 4096;
 /// The most bytes of an index file.
-const MAX_INDEX: u64 = 1 << 30;
-const BUFFER: usize = 64 << 10;
+pub const MAX_INDEX: u64 = 1 << 30;
 
 /// What an object's id is made of.
 type Id = [u8; 20];
@@ -39,10 +40,13 @@ fn inflated(mut from: impl Read, each: &mut dyn FnMut(&[u8]) -> io::Result<()>) 
     }
 }
 
-/// Gives the contents of a loose object to `each`, without its header.
-pub(super) fn loose(path: &Path, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+/// Gives the contents of a loose object, as it lies in a file of its own, to `each`, without its header.
+///
+/// # Errors
+/// The reader's, and [`io::ErrorKind::InvalidData`] for what is damaged; what came before was given.
+pub fn loose(object: impl Read, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
     let mut header = Some(0_usize);
-    inflated(File::open(path)?, &mut |piece| {
+    inflated(object, &mut |piece| {
         let Some(length) = &mut header else {
             each(piece);
             return Ok(());
@@ -54,7 +58,7 @@ pub(super) fn loose(path: &Path, each: &mut dyn FnMut(&[u8])) -> io::Result<()> 
             }
             None => {
                 *length = length.saturating_add(piece.len());
-                if *length > 64 {
+                if *length > MAX_HEADER {
                     return Err(damaged("no header of an object"));
                 }
             }
@@ -65,48 +69,57 @@ pub(super) fn loose(path: &Path, each: &mut dyn FnMut(&[u8])) -> io::Result<()> 
 }
 
 /// A pack and what its index says is in it.
-pub(super) struct Pack {
-    file: File,
-    // Sorted by id.
+#[derive(Debug)]
+pub struct Pack<R> {
+    pack: R,
+    // Sorted by id, as far as the index is sound.
     objects: Vec<(Id, u64)>,
 }
 
+#[derive(Debug)]
 enum Entry {
     Whole,
     Delta { base: u64 },
 }
 
-impl Pack {
-    /// The pack at `path` (`….pack`), by the index beside it.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let mut index = Vec::new();
-        File::open(index_of(path))?.take(MAX_INDEX).read_to_end(&mut index)?;
-        let mut file = File::open(path)?;
+impl<R: Read + Seek> Pack<R> {
+    /// A pack (`….pack`) of version 2 with its index (`….idx`) of version 2, of which [`MAX_INDEX`] bytes are read.
+    ///
+    /// # Errors
+    /// The readers', and [`io::ErrorKind::InvalidData`] when they are of another form.
+    pub fn open(mut pack: R, index: impl Read) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        index.take(MAX_INDEX).read_to_end(&mut bytes)?;
         let mut head = [0; 8];
-        file.read_exact(&mut head)?;
+        pack.seek(SeekFrom::Start(0))?;
+        pack.read_exact(&mut head)?;
         if head != *b"PACK\0\0\0\x02" {
             return Err(damaged("not a pack of version 2"));
         }
-        let objects = read_index(&index).ok_or_else(|| damaged("not an index of version 2"))?;
-        Ok(Self { file, objects })
+        let objects = read_index(&bytes).ok_or_else(|| damaged("not an index of version 2"))?;
+        Ok(Self { pack, objects })
     }
 
     /// The ids of its objects in hexadecimal, and where they lie, in the order of the file.
-    pub(super) fn objects(&self) -> Vec<(String, u64)> {
+    #[must_use]
+    pub fn objects(&self) -> Vec<(String, u64)> {
         let mut objects: Vec<_> = self.objects.iter().map(|(id, at)| (hex(id), *at)).collect();
         objects.sort_unstable_by_key(|(_, at)| *at);
         objects
     }
 
     /// Gives the contents of the object that lies at `at` to `each`.
-    pub(super) fn read(&mut self, at: u64, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
-        let (mut chain, mut at) = (Vec::new(), at);
+    ///
+    /// # Errors
+    /// The reader's, and [`io::ErrorKind::InvalidData`] for what is damaged or past a bound.
+    pub fn read(&mut self, at: u64, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let (mut chain, mut at, mut work) = (Vec::new(), at, 0_u64);
         loop {
             let (entry, size, data) = self.entry(at)?;
             let Entry::Delta { base } = entry else {
                 if chain.is_empty() {
-                    self.file.seek(SeekFrom::Start(data))?;
-                    return inflated(&self.file, &mut |piece| {
+                    self.pack.seek(SeekFrom::Start(data))?;
+                    return inflated(&mut self.pack, &mut |piece| {
                         each(piece);
                         Ok(())
                     });
@@ -128,6 +141,10 @@ impl Pack {
             } else {
                 patched(&contents, &piece).ok_or_else(|| damaged("a delta that does not fit its base"))?
             };
+            work = work.saturating_add(u64::try_from(contents.len()).unwrap_or(u64::MAX));
+            if work > MAX_DELTA_WORK {
+                return Err(damaged("deltas past the bound"));
+            }
         }
         each(&contents);
         Ok(())
@@ -136,11 +153,11 @@ impl Pack {
     /// What kind of entry lies at `at`, how large it is, and where its data begin.
     fn entry(&mut self, at: u64) -> io::Result<(Entry, u64, u64)> {
         let mut head = [0; 64];
-        self.file.seek(SeekFrom::Start(at))?;
+        self.pack.seek(SeekFrom::Start(at))?;
         let mut length = 0_usize;
         loop {
             let room = head.get_mut(length..).unwrap_or_default();
-            match self.file.read(room)? {
+            match self.pack.read(room)? {
                 0 => break,
                 read => length = length.saturating_add(read),
             }
@@ -157,35 +174,15 @@ impl Pack {
         if size > MAX_DELTA_OBJECT {
             return Err(damaged("an object past the bound, made of deltas"));
         }
-        self.file.seek(SeekFrom::Start(data))?;
+        self.pack.seek(SeekFrom::Start(data))?;
         let mut contents = Vec::new();
-        inflated(&self.file, &mut |piece| {
+        inflated(&mut self.pack, &mut |piece| {
             contents.extend_from_slice(piece);
             let length = u64::try_from(contents.len()).unwrap_or(u64::MAX);
             if length > size { Err(damaged("more than the entry says")) } else { Ok(()) }
         })?;
         Ok(contents)
     }
-}
-
-/// The packs and the loose objects under a folder `objects`.
-pub(super) fn is_loose(path: &Path) -> bool {
-    let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let mut parts = path.iter().rev().map(|part| part.to_str().unwrap_or(""));
-    let (file, folder, objects) = (parts.next(), parts.next(), parts.next());
-    file.is_some_and(|name| matches!(name.len(), 38 | 62) && is_hex(name))
-        && folder.is_some_and(|name| name.len() == 2 && is_hex(name))
-        && objects == Some("objects")
-}
-
-/// Whether this is a pack with its index beside it.
-pub(super) fn is_pack(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "pack")
-        && fs::symlink_metadata(index_of(path)).is_ok_and(|index| index.is_file())
-}
-
-fn index_of(pack: &Path) -> PathBuf {
-    pack.with_extension("idx")
 }
 
 fn read_index(mut bytes: &[u8]) -> Option<Vec<(Id, u64)>> {
@@ -318,5 +315,8 @@ fn damaged(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
+const BUFFER: usize = 64 << 10;
+/// The most bytes of a header that are waited for.
+const MAX_HEADER: usize = 64;
 /// Offsets from here on are places in the table of far ones.
 const FAR: u64 = 1 << 31;
