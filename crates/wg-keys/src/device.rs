@@ -1,9 +1,13 @@
-//! Devices of user-space implementations (wireguard-go, boringtun), reached through their sockets.
+//! Devices: of user-space implementations (wireguard-go, boringtun) through their sockets, of any kind through `wg`.
+
+mod program;
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub use program::WgProgram;
 
 use crate::config::{Diff, DiffPolicy, Interface, MAX_TEXT_BYTES};
 use crate::error::DeviceError;

@@ -1,5 +1,11 @@
 //! What can go wrong, by family of operations.
 
+mod membership;
+mod rotation;
+
+pub use membership::{PskError, PublishError, RecordError, Refusal, TrustError};
+pub use rotation::{PlanError, RoundError};
+
 use core::net::IpAddr;
 use std::io;
 

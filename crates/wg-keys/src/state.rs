@@ -35,8 +35,9 @@ pub use file::{StateFile, Step};
 pub use passphrase::{Passphrase, PassphraseSealer};
 pub use seal::Sealer;
 
-use crate::error::RotateError;
-use crate::key::{PrivateKey, PublicKey};
+use crate::error::{PskError, RecordError, RotateError};
+use crate::key::{PresharedKey, PrivateKey, PublicKey};
+use crate::membership::{IdentityKey, RecordSigner, psk};
 
 /// Bytes of a state file, at most.
 pub const MAX_STATE_BYTES: usize = 16 << 10;
@@ -126,6 +127,34 @@ impl MachineState {
         &self.identity_public
     }
 
+    /// The same, as records are verified by it.
+    #[must_use]
+    pub const fn identity_key(&self) -> IdentityKey {
+        IdentityKey::from_bytes(self.identity_public)
+    }
+
+    /// The public half of the key that preshared keys are agreed on with. It is derived from the identity, and is as
+    /// lasting.
+    #[must_use]
+    pub fn agreement_public(&self) -> PublicKey {
+        psk::agreement_key(self.identity.expose_secret()).public_key()
+    }
+
+    /// The preshared key with another machine, by the agreement key of its record, in a
+    /// [period](crate::membership::PskSchedule::epoch). Both machines come to the same one.
+    ///
+    /// # Errors
+    /// [`PskError`].
+    pub fn preshared_key(
+        &self,
+        other: MachineId,
+        agreement: PublicKey,
+        epoch: u64,
+    ) -> Result<PresharedKey, PskError> {
+        let own = psk::agreement_key(self.identity.expose_secret());
+        psk::pair_key((self.machine, &own), (other, agreement), epoch)
+    }
+
     /// Makes the key of the next epoch. It must be durable before anybody is told of it.
     ///
     /// # Errors
@@ -179,10 +208,22 @@ impl MachineState {
     }
 }
 
+impl RecordSigner for MachineState {
+    fn machine(&self) -> MachineId {
+        self.machine
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], RecordError> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(self.identity.expose_secret());
+        let signature = pair.map_err(|_| RecordError::Signer)?.sign(message);
+        signature.as_ref().try_into().map_err(|_| RecordError::Signer)
+    }
+}
+
 fn public_identity(seed: &SecretBytes<32>) -> Option<[u8; 32]> {
     let pair = Ed25519KeyPair::from_seed_unchecked(seed.expose_secret()).ok()?;
     pair.public_key().as_ref().try_into().ok()
 }
 
 /// The largest number that every reader of JSON reads as it was written (RFC 8259 §6).
-const MAX_EPOCH: u64 = (1 << 53) - 1;
+pub(crate) const MAX_EPOCH: u64 = (1 << 53) - 1;

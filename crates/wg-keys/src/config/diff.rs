@@ -124,6 +124,11 @@ pub struct Diff {
 }
 
 impl Diff {
+    /// Removes peers and does nothing else.
+    pub(crate) fn removal(ops: Vec<Op>) -> Self {
+        Plan { remove: ops, ..Plan::default() }.into_diff()
+    }
+
     /// The stages, in order; none is empty.
     #[must_use]
     pub fn stages(&self) -> &[Stage] {

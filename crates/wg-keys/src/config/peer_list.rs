@@ -45,7 +45,7 @@ impl PeerList {
         if text.len() > MAX_TEXT_BYTES {
             return Err(PeerListError::TooLong);
         }
-        let document: Document<'_> = serde_json::from_str(text)
+        let document: Document<'_> = crate::json::read(text)
             .map_err(|error| PeerListError::Form { line: error.line(), column: error.column() })?;
         if document.version != 1 {
             return Err(PeerListError::Form { line: 1, column: 1 });

@@ -69,6 +69,12 @@ impl Prefix {
         self.len <= other.len && self.contains(other.address)
     }
 
+    /// The range of the addresses that share its first `len` bits; none when it has fewer itself.
+    pub(crate) fn shortened(self, len: u8) -> Option<Self> {
+        let bits = bits(self.address) & mask(len);
+        (len <= self.len).then(|| Self { address: address(self.address.is_ipv4(), bits), len })
+    }
+
     /// The `index`th of the ranges of `len` bits within this one.
     pub(crate) fn part(self, len: u8, index: u128) -> Option<Self> {
         let below = width(self.address).checked_sub(len)?;

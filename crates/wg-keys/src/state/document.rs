@@ -33,13 +33,13 @@ pub(super) fn read(text: &str, sealer: Option<&dyn Sealer>) -> Result<MachineSta
     if text.len() > MAX_STATE_BYTES {
         return Err(StateError::TooLarge);
     }
-    let header: Header<'_> = serde_json::from_str(text).map_err(|_| damaged("no JSON with a format"))?;
+    let header: Header<'_> = crate::json::read(text).map_err(|_| damaged("no JSON with a format"))?;
     match (header.format, sealer) {
         (PLAIN, None) => read_plain(text),
         (PLAIN, Some(_)) => Err(StateError::NotSealed),
         (SEALED, None) => Err(StateError::SealedOtherwise),
         (SEALED, Some(sealer)) => {
-            let envelope: Sealed<'_> = serde_json::from_str(text).map_err(|_| damaged("the envelope"))?;
+            let envelope: Sealed<'_> = crate::json::read(text).map_err(|_| damaged("the envelope"))?;
             if envelope.version != 1 {
                 return Err(damaged("the version"));
             }
@@ -84,7 +84,7 @@ fn write_plain(state: &MachineState) -> SecretText {
 }
 
 fn read_plain(text: &str) -> Result<MachineState, StateError> {
-    let document: Document<'_> = serde_json::from_str(text).map_err(|_| damaged("the fields"))?;
+    let document: Document<'_> = crate::json::read(text).map_err(|_| damaged("the fields"))?;
     if document.format != PLAIN || document.version != 1 {
         return Err(damaged("the version"));
     }
