@@ -226,7 +226,7 @@ const USAGE: &str = "usage: palisade NOUN VERB …
   iam import --from aws|kubernetes|casbin FILE|-… [--scope S] [--arn-prefix P] [--report]
                                           that system's policies as a directory; or what became of each statement
                                           (iam verbs take --now MILLISECONDS; else it is now)
-  ssh check FILE|-                        would each line be admitted as a public key?
+  ssh check FILE|- [--block-list FILE]…   would each line be admitted as a public key? lists as badkeys' blocklist.dat
   ssh signing-key FILE                    makes a key for signing bundles, prints its public half
   token scan FILE|FOLDER|-… [--prefix P]… where are tokens? in texts, folders, git objects and packs; exit
                                           status 1 when there are any, or something could not be read

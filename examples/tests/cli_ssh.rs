@@ -235,6 +235,26 @@ fn a_signing_key_is_made_once_and_read_by_its_owner_alone() {
 }
 
 #[test]
+fn ssh_check_refuses_keys_that_a_block_list_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("blocklist.dat");
+    let path = list.to_str().unwrap();
+    let point = sshkey_registry::PublicKey::parse(KEY).unwrap().as_blob()[19..].to_vec();
+    let digest = core_types::Fingerprint::of(&point);
+    std::fs::write(&list, [&digest.as_bytes()[..15], &[1]].concat()).unwrap();
+    let input = format!("{KEY}\n{OTHER_KEY}\n");
+    let (exit, printed, _) = palisade(&["ssh", "check", "--block-list", path, "-"], input.as_bytes());
+    let rows: Vec<Value> = printed.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+    assert_eq!((exit, &rows[0]["accepted"], &rows[1]["accepted"]), (1, &json!(false), &json!(true)));
+    assert!(rows[0]["reason"].as_str().unwrap().contains("publicly known"));
+    assert_eq!(palisade(&["ssh", "check", "-"], input.as_bytes()).0, 0);
+    std::fs::write(&list, b"no list").unwrap();
+    let (exit, printed, said) = palisade(&["ssh", "check", "--block-list", path, "-"], input.as_bytes());
+    assert_eq!((exit, printed.as_str()), (1, ""), "without its list it decides nothing");
+    assert!(said.contains("whole number of records"), "{said}");
+}
+
+#[test]
 fn ssh_check_has_an_answer_for_every_line_that_can_be_sent() {
     let mut input = vec![b'A'; 10 << 20];
     input.extend_from_slice(b"\n\n\xff\xfe\n");

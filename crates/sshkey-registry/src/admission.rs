@@ -12,6 +12,7 @@
 //! test runs the input that makes all of that happen. So a long RSA key is worth a bound of its own
 //! ([`AdmissionPolicy::with_rsa_bits`]) where strangers upload, and a thread that may be busy.
 
+mod block_file;
 mod block_list;
 mod demand;
 mod ecdsa;
@@ -23,6 +24,7 @@ mod shared;
 
 use std::sync::Arc;
 
+pub use self::block_file::BlockListFile;
 pub use self::block_list::BlockList;
 pub(crate) use self::block_list::material_digest;
 use self::demand::Demand;
@@ -92,7 +94,7 @@ impl AdmissionPolicy {
         Ok(self)
     }
 
-    /// Refuses the keys on this list, too; for example a [`BlockList`].
+    /// Refuses the keys on this list, too; for example a [`BlockListFile`] or a [`BlockList`].
     #[must_use]
     pub fn with_known_keys(mut self, known: Arc<dyn KnownKeys>) -> Self {
         self.known.push(known);

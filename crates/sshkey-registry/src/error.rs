@@ -275,4 +275,7 @@ pub enum BlockListError {
     /// The records are not in ascending order, so that a search would miss some.
     #[error("the block list is not in order")]
     Order,
+    /// The file cannot be read.
+    #[error("the block list cannot be read: {0}")]
+    Read(std::io::ErrorKind),
 }

@@ -2,7 +2,12 @@
 
 pub(super) mod bundle;
 
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use serde_json::json;
+use sshkey_registry::admission::BlockListFile;
 use sshkey_registry::key::MAX_LINE_BYTES;
 use sshkey_registry::{AdmissionPolicy, KeyLine};
 
@@ -13,15 +18,21 @@ use super::{Answer, CliError, Streams};
 /// bits and fingerprints or the reason. The lines are never repeated: one may be a private key.
 pub(super) fn check(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> Result<Answer, CliError> {
     let mut file = None;
+    let mut policy = AdmissionPolicy::new();
     while let Some(argument) = parser.next()? {
         match argument {
             lexopt::Arg::Long("json") => {}
+            lexopt::Arg::Long("block-list") => {
+                let path = PathBuf::from(parser.value()?);
+                let list = BlockListFile::open(&path)
+                    .map_err(|error| CliError::io(path.display().to_string(), io::Error::other(error)))?;
+                policy = policy.with_known_keys(Arc::new(list));
+            }
             lexopt::Arg::Value(word) if file.is_none() => file = Some(word.to_string_lossy().into_owned()),
             other => return Err(other.unexpected().into()),
         }
     }
     let file = file.ok_or_else(|| CliError::usage("ssh check needs a FILE or `-`"))?;
-    let policy = AdmissionPolicy::new();
     let mut answer = Answer::Yes;
     each_line(&file, MAX_LINE_BYTES, streams, |number, line, output| {
         let row = match judge(&policy, &line) {

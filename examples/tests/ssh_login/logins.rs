@@ -277,3 +277,19 @@ fn a_key_of_another_account_is_not_let_in() {
     sshd.deliver(vec![elsewhere]);
     assert!(!sshd.lets_in(&pair));
 }
+
+/// sshd counts the keys that a client offers, not those that a machine has; it asks twice for the one that is right.
+#[test]
+fn the_last_of_many_keys_of_a_machine_is_let_in_at_the_first_try() {
+    let mut sshd = Sshd::with_bundle("refuse");
+    let pair = keygen(sshd.path(), "user", &["-t", "ed25519"]);
+    let others = (0..2000_u32).map(|number| {
+        let point = core_types::Fingerprint::of(&number.to_be_bytes());
+        let blob = [&[0, 0, 0, 11][..], b"ssh-ed25519", &[0, 0, 0, 32], point.as_bytes()].concat();
+        entry(&PublicKey::from_blob(&blob).unwrap(), Options::new())
+    });
+    let all = others.chain([entry(&pair.public, Options::new())]).collect();
+    sshd.deliver(all);
+    assert!(sshd.lets_in(&pair), "{}", sshd.log());
+    assert!(!sshd.log().contains("Too many authentication failures"), "{}", sshd.log());
+}

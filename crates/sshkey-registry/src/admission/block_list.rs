@@ -57,8 +57,8 @@ impl<B: AsRef<[u8]>> BlockList<B> {
 
 impl<B: AsRef<[u8]> + Send + Sync> KnownKeys for BlockList<B> {
     fn look_up(&self, key: &PublicKey) -> Known {
-        let digest = material_digest(key);
-        let sought = digest.as_bytes().first_chunk::<HASH>();
+        let digest = digest_of(key);
+        let sought = digest.first_chunk::<HASH>();
         let found = self.records().binary_search_by(|record| record.first_chunk().cmp(&sought));
         if found.is_ok() { Known::Compromised } else { Known::NotListed }
     }
@@ -83,6 +83,11 @@ pub(crate) fn material_digest(key: &PublicKey) -> Fingerprint {
     Fingerprint::of(name_of(key))
 }
 
+/// What a list has the first bytes of.
+pub(super) fn digest_of(key: &PublicKey) -> [u8; 32] {
+    *material_digest(key).as_bytes()
+}
+
 /// What is digested, before it is digested.
 fn name_of(key: &PublicKey) -> &[u8] {
     let number = match key.material() {
@@ -99,5 +104,5 @@ fn name_of(key: &PublicKey) -> &[u8] {
     number.get(zeros..).unwrap_or_default()
 }
 
-const RECORD: usize = 16;
-const HASH: usize = 15;
+pub(super) const RECORD: usize = 16;
+pub(super) const HASH: usize = 15;

@@ -52,8 +52,9 @@ mod tests {
 
     #[test]
     fn the_small_primes_are_all_the_odd_primes_below_the_bound() {
-        let slow =
-            |candidate: &u32| (2..*candidate).take_while(|d| d * d <= *candidate).all(|d| candidate % d != 0);
+        let slow = |candidate: &u32| {
+            (2..*candidate).take_while(|d| d * d <= *candidate).all(|d| !u32::is_multiple_of(*candidate, d))
+        };
         let expected: Vec<u32> = (3..SMALL_PRIME_BOUND).filter(slow).collect();
         assert_eq!(*SMALL_PRIMES, expected);
         assert_eq!(SMALL_PRIMES.len(), 6542, "pi(65537) is 6543, and 2 is not odd");

@@ -214,6 +214,16 @@ impl RegistryView {
         self.used(&self.by_fingerprint, *fingerprint.as_bytes())
     }
 
+    /// A live key of any project whose RSA modulus has a prime factor in common with `key`'s, and where it is used: for
+    /// operators only, and on demand, since the work grows with the number of keys
+    /// ([`shared_factor`](crate::admission::shared_factor)). Revoke both.
+    #[must_use]
+    pub fn where_factor_shared(&self, key: &PublicKey) -> Option<Usage> {
+        let live = || self.keys.values().map(|entry| &entry.key).filter(|known| known.removed.is_none());
+        let shared = crate::admission::shared_factor(key, live().map(|known| &known.key))?;
+        live().find(|known| known.key == *shared).map(|known| Usage::of(self, known))
+    }
+
     pub(super) fn where_material_used(&self, material: &Fingerprint) -> impl Iterator<Item = Usage> {
         self.used(&self.by_material, *material.as_bytes())
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use p256::elliptic_curve::sec1::ToSec1Point;
 use ring::signature::{Ed25519KeyPair, KeyPair};
-use sshkey_registry::admission::{BlockList, Known, KnownKeys, shared_factor};
+use sshkey_registry::admission::{BlockList, BlockListFile, Known, KnownKeys, shared_factor};
 use sshkey_registry::{AdmissionPolicy, BlockListError, KeyType, PublicKey, Refusal};
 
 use crate::vectors;
@@ -235,3 +235,51 @@ const RFC_6979: [(&str, &str, &str); 3] = [
         "01894550d0785932e00eaa23b694f213f8c3121f86dc97a04e5a7167db4e5bcd371123d46e45db6b5d5370a7f20fb633155d38ffa16d2bd761dcac474b9a2f5023a4",
     ),
 ];
+
+#[test]
+fn a_list_in_a_file_says_what_the_same_list_in_memory_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("blocklist.dat");
+    let keys: Vec<PublicKey> =
+        vectors::good().iter().map(|(_, line)| PublicKey::parse(line).unwrap()).collect();
+    let (listed, others) = keys.split_at(keys.len() / 2);
+    // Enough of them for several blocks, of which the last is not full.
+    for filling in [0, 1, 255, 256, 257, 1000] {
+        let mut records: Vec<[u8; 16]> = listed.iter().map(|key| record(key, 7)).collect();
+        records.extend((0..filling).map(|number: u32| {
+            let digest = core_types::Fingerprint::of(&number.to_be_bytes());
+            *digest.as_bytes().first_chunk().unwrap()
+        }));
+        records.sort_unstable();
+        std::fs::write(&path, records.as_flattened()).unwrap();
+        let file = BlockListFile::open(&path).unwrap();
+        assert_eq!(file.record_count(), u64::try_from(records.len()).unwrap());
+        let memory = BlockList::new(records.as_flattened().to_vec()).unwrap();
+        for key in &keys {
+            assert_eq!(file.look_up(key), memory.look_up(key), "{filling} {key:?}");
+        }
+        assert!(listed.iter().all(|key| file.look_up(key) == Known::Compromised));
+    }
+    // A new list does not change what is open; one that is changed in place cannot be believed.
+    let file = BlockListFile::open(&path).unwrap();
+    let next = folder.path().join("next");
+    std::fs::write(&next, record(&others[0], 1)).unwrap();
+    std::fs::rename(&next, &path).unwrap();
+    assert!(listed.iter().all(|key| file.look_up(key) == Known::Compromised));
+    let file = BlockListFile::open(&path).unwrap();
+    assert_eq!(file.look_up(&others[0]), Known::Compromised);
+    std::fs::write(&path, b"").unwrap();
+    assert_eq!(file.look_up(&others[0]), Known::Unavailable);
+
+    for (bytes, error) in [
+        (vec![], BlockListError::Empty),
+        (vec![0; 15], BlockListError::Length),
+        ([[1; 16], [0; 16]].concat(), BlockListError::Order),
+        ([[1; 16].repeat(256), vec![0; 16]].concat(), BlockListError::Order),
+    ] {
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(BlockListFile::open(&path).err(), Some(error));
+    }
+    let missing = BlockListFile::open(&folder.path().join("missing"));
+    assert_eq!(missing.err(), Some(BlockListError::Read(std::io::ErrorKind::NotFound)));
+}

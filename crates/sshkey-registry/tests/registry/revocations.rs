@@ -109,3 +109,24 @@ fn a_revocation_that_cannot_be_read_still_revokes() {
     view.delete(&Key::new(&path).unwrap());
     assert_eq!(view.standing(&key, UnixTime::from_secs(1)), Standing::Working);
 }
+
+#[test]
+fn a_key_that_shares_a_factor_with_one_of_any_project_is_found_for_operators() {
+    let mut world = World::new();
+    let built = include_str!("../vectors/built.txt");
+    let admitted = |name: &str| {
+        let row = built.lines().find(|row| row.split('\t').next() == Some(name)).unwrap();
+        AdmissionPolicy::new().admit(PublicKey::parse(row.rsplit('\t').next().unwrap()).unwrap()).unwrap()
+    };
+    let (one, two) = (admitted("rsa, shared factor, one"), admitted("rsa, shared factor, two"));
+    world.add(WEB, "laptop", 5);
+    let new = NewKey { key: one.clone(), ..new_key(DATA, "token", 0) };
+    let planned = plan_add(world.view(), new, NOW, &world.random).unwrap();
+    let id = planned.value.key().id();
+    world.must_commit(planned.batch);
+    let usage = world.view().where_factor_shared(two.key()).unwrap();
+    assert_eq!((usage.key.id(), usage.key.project()), (id, &scope(DATA)));
+    assert_eq!(world.view().where_factor_shared(one.key()), None, "a key shares nothing with itself");
+    world.remove(DATA, id);
+    assert_eq!(world.view().where_factor_shared(two.key()), None);
+}
