@@ -87,7 +87,7 @@ fn session(budget: u32) -> MacSession {
 }
 
 #[test]
-fn a_message_that_is_refused_early_costs_no_derivation() {
+fn argon2_denial_of_service_a_message_that_is_refused_early_costs_no_derivation() {
     let mut session = session(10);
     let body = vec![0; join_hmac::microcloud::MAX_LENIENT_BODY_LEN + 1];
     for text in [
@@ -105,7 +105,7 @@ fn a_message_that_is_refused_early_costs_no_derivation() {
 }
 
 #[test]
-fn a_session_derives_once_for_a_salt_and_never_past_its_budget() {
+fn argon2_denial_of_service_a_session_derives_once_for_a_salt_and_never_past_its_budget() {
     let mut session = session(2);
     let wrong = format!("MicroCloud-1.0 {SALT}:{MAC}");
     for _ in 0..20 {

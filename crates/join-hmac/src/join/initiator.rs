@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use core_types::SecretBytes;
-use zeroize::Zeroizing;
-
 use super::approval::{Approval, JoinIntent};
 use super::clock::Monotonic;
 use super::joiner::signed;
 use super::keys::{Keys, Purpose, Transcript};
-use super::record::{InitiatorRecord, Progress};
+use super::record::InitiatorRecord;
 use crate::error::{ApprovalError, JoinError};
 use crate::mac::Digest;
 use crate::ticket::TicketId;
@@ -180,17 +177,14 @@ impl Initiator<AwaitApproval> {
         let mac = common.keys.mac(Purpose::InitiatorConfirms, &[&proven, &signature]);
         let accept = Accept { snapshot, entries: since.to_vec(), root, signature, mac }.to_bytes();
         common.transcript.add(&accept);
-        let mut resumption = Zeroizing::new(*common.keys.key(Purpose::Resumption));
-        let record = InitiatorRecord {
-            progress: Progress::Pending,
-            session: common.session,
-            resumption: SecretBytes::take_from(&mut resumption),
-            entry: common.entry.clone(),
-            ticket: state.ticket,
-            epoch: store.epoch(),
-            root: *root.as_bytes(),
-            approved_by: approval.by.clone(),
-        };
+        let resumption = common.keys.key(Purpose::Resumption);
+        let record = InitiatorRecord::approved(
+            (common.session, &resumption),
+            common.entry.clone(),
+            state.ticket,
+            (store.epoch(), root),
+            approval.by.clone(),
+        );
         let kept = record.duplicate();
         (Initiator { common, state: Persisting { accept, root, record } }, kept)
     }
@@ -288,7 +282,7 @@ impl Initiator<Admitting> {
     /// [`JoinError::State`] when these do not belong together, or the machine is not among the members.
     pub fn admitted(self, since: &[Entry], store: &TrustStore) -> Result<Admitted, JoinError> {
         let Self { common, state: Admitting { record } } = self;
-        let mut epoch = record.epoch;
+        let mut epoch = record.epoch();
         for entry in since {
             if Some(entry.epoch()) != epoch.checked_add(1) || entry.cluster() != store.cluster() {
                 return Err(JoinError::State);

@@ -40,8 +40,16 @@ impl Global {
         Self { rate, cell: 0 }
     }
 
+    /// For who has shown that it is where it says.
     pub(super) fn take(&mut self, now: Monotonic) -> bool {
         take(&mut self.cell, self.rate, now)
+    }
+
+    /// For who has not: of what may be asked for at once, half is kept for the others. So sources that are made up use
+    /// up what is left to them, and keep nobody out who answers.
+    pub(super) fn take_unproven(&mut self, now: Monotonic) -> bool {
+        let burst = self.rate.burst / 2;
+        burst > 0 && take(&mut self.cell, Rate { burst, ..self.rate }, now)
     }
 }
 
@@ -106,6 +114,24 @@ mod tests {
             .map(|millis| limit.take(at(millis)))
             .collect();
         assert_eq!(taken, [true, true, true, false, false, true, false, true, true, true, true, false]);
+    }
+
+    #[test]
+    fn who_has_shown_where_it_is_gets_in_beside_a_flood_of_who_has_not() {
+        let mut limit = Global::new(Rate { burst: 10, interval: Duration::from_millis(2) });
+        let (mut flood, mut refused) = (0, 0);
+        for millis in 0..60_000_u64 {
+            let now = Monotonic::from_millis(millis);
+            for _ in 0..3 {
+                flood += u32::from(limit.take_unproven(now));
+            }
+            if millis % 1000 == 0 {
+                refused += u32::from(!limit.take(now));
+            }
+        }
+        assert_eq!(refused, 0);
+        assert!((29_000..=30_100).contains(&flood), "what is left over is theirs: {flood}");
+        assert!(!Global::new(Rate { burst: 1, ..RATE }).take_unproven(Monotonic::from_millis(0)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::error::RecordError;
 use crate::mac::Digest;
 use crate::ticket::TicketId;
-use crate::trust::{MemberEntry, TrustStore};
+use crate::trust::{MemberEntry, Root, TrustStore};
 use crate::wire::{MAX_FRAME_LEN, MAX_LONG_FRAME_LEN, Reader, Writer};
 
 /// How far a join is, as one side can say from its record alone. No record: nothing.
@@ -21,17 +21,77 @@ pub enum Progress {
     Joined,
 }
 
+/// What both sides keep: fields 1 to 4 of either record.
+struct Session {
+    progress: Progress,
+    id: Digest,
+    resumption: SecretBytes<32>,
+    entry: MemberEntry,
+}
+
+impl Session {
+    fn new(progress: Progress, id: Digest, resumption: &Digest, entry: MemberEntry) -> Self {
+        let resumption = SecretBytes::take_from(&mut Zeroizing::new(*resumption));
+        Self { progress, id, resumption, entry }
+    }
+
+    fn write(&self, kind: u8) -> Writer {
+        Writer::new(kind)
+            .field(1, &[progress_byte(self.progress)])
+            .field(2, &self.id)
+            .field(3, self.resumption.expose_secret())
+            .field(4, &self.entry.to_bytes())
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, RecordError> {
+        let progress = read_progress(reader.byte(1)?)?;
+        let (id, resumption) = (reader.array(2)?, Zeroizing::new(reader.array(3)?));
+        let entry = MemberEntry::from_bytes(reader.field(4)?)?;
+        Ok(Self::new(progress, id, &resumption, entry))
+    }
+
+    fn duplicate(&self) -> Self {
+        Self::new(self.progress, self.id, self.resumption.expose_secret(), self.entry.clone())
+    }
+}
+
+/// What a record of either side says of its session.
+macro_rules! session_accessors {
+    () => {
+        /// How far the join is.
+        #[must_use]
+        pub const fn progress(&self) -> Progress {
+            self.session.progress
+        }
+
+        /// What the machine joins as.
+        #[must_use]
+        pub const fn entry(&self) -> &MemberEntry {
+            &self.session.entry
+        }
+
+        /// The session's id, which the other side's record has too.
+        #[must_use]
+        pub const fn session(&self) -> &[u8; 32] {
+            &self.session.id
+        }
+
+        pub(super) fn resumption(&self) -> &Digest {
+            self.session.resumption.expose_secret()
+        }
+    };
+}
+
 /// What the joining machine keeps. It holds the key that resumes this one join: store it where the machine's private key
 /// is stored. Never printed.
 pub struct JoinerRecord {
-    progress: Progress,
-    session: Digest,
-    resumption: SecretBytes<32>,
-    entry: MemberEntry,
+    session: Session,
     store: TrustStore,
 }
 
 impl JoinerRecord {
+    session_accessors!();
+
     pub(super) fn new(
         progress: Progress,
         session: Digest,
@@ -39,20 +99,7 @@ impl JoinerRecord {
         entry: MemberEntry,
         store: TrustStore,
     ) -> Self {
-        let resumption = SecretBytes::take_from(&mut Zeroizing::new(*resumption));
-        Self { progress, session, resumption, entry, store }
-    }
-
-    /// How far the join is.
-    #[must_use]
-    pub const fn progress(&self) -> Progress {
-        self.progress
-    }
-
-    /// What this machine joins as.
-    #[must_use]
-    pub const fn entry(&self) -> &MemberEntry {
-        &self.entry
+        Self { session: Session::new(progress, session, resumption, entry), store }
     }
 
     /// The members it knows. While the join is pending, trust none of them yet.
@@ -61,26 +108,10 @@ impl JoinerRecord {
         &self.store
     }
 
-    /// The session's id, which the other side's record has too.
-    #[must_use]
-    pub const fn session(&self) -> &[u8; 32] {
-        &self.session
-    }
-
-    pub(super) fn resumption(&self) -> &Digest {
-        self.resumption.expose_secret()
-    }
-
     /// Its one encoding, secret.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let writer = Writer::new(JOINER_KIND)
-            .field(1, &[progress_byte(self.progress)])
-            .field(2, &self.session)
-            .field(3, self.resumption.expose_secret())
-            .field(4, &self.entry.to_bytes())
-            .field(5, &self.store.to_snapshot());
-        Zeroizing::new(writer.finish())
+        Zeroizing::new(self.session.write(JOINER_KIND).field(5, &self.store.to_snapshot()).finish())
     }
 
     /// Reads the encoding.
@@ -89,20 +120,18 @@ impl JoinerRecord {
     /// [`RecordError`]: the record is damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut reader = Reader::new(bytes, JOINER_KIND, MAX_LONG_FRAME_LEN)?;
-        let progress = read_progress(reader.byte(1)?)?;
-        let (session, resumption) = (reader.array(2)?, Zeroizing::new(reader.array(3)?));
-        let entry = MemberEntry::from_bytes(reader.field(4)?)?;
+        let session = Session::read(&mut reader)?;
         let store = TrustStore::from_snapshot(reader.field(5)?)?;
         reader.finish()?;
-        Ok(Self::new(progress, session, &resumption, entry, store))
+        Ok(Self { session, store })
     }
 }
 
 impl fmt::Debug for JoinerRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinerRecord")
-            .field("progress", &self.progress)
-            .field("name", &self.entry.name())
+            .field("progress", &self.progress())
+            .field("name", &self.entry().name())
             .field("epoch", &self.store.epoch())
             .finish_non_exhaustive()
     }
@@ -111,33 +140,32 @@ impl fmt::Debug for JoinerRecord {
 /// What the cluster keeps of one machine's join, by the machine's certificate; a new join of the same machine takes its
 /// place. It holds the key that resumes this one join. Never printed.
 pub struct InitiatorRecord {
-    pub(super) progress: Progress,
-    pub(super) session: Digest,
-    pub(super) resumption: SecretBytes<32>,
-    pub(super) entry: MemberEntry,
-    pub(super) ticket: Option<TicketId>,
-    pub(super) epoch: u64,
-    pub(super) root: Digest,
-    pub(super) approved_by: Vec<Box<str>>,
+    session: Session,
+    ticket: Option<TicketId>,
+    epoch: u64,
+    root: Root,
+    approved_by: Vec<Box<str>>,
 }
 
 impl InitiatorRecord {
-    /// How far the join is.
-    #[must_use]
-    pub const fn progress(&self) -> Progress {
-        self.progress
-    }
+    session_accessors!();
 
-    /// What the machine joins as.
-    #[must_use]
-    pub const fn entry(&self) -> &MemberEntry {
-        &self.entry
+    /// The record of a join that is approved.
+    pub(super) fn approved(
+        (session, resumption): (Digest, &Digest),
+        entry: MemberEntry,
+        ticket: Option<TicketId>,
+        (epoch, root): (u64, Root),
+        approved_by: Vec<Box<str>>,
+    ) -> Self {
+        let session = Session::new(Progress::Pending, session, resumption, entry);
+        Self { session, ticket, epoch, root, approved_by }
     }
 
     /// By which certificate the record is found.
     #[must_use]
     pub const fn machine(&self) -> Fingerprint {
-        self.entry.certificate().fingerprint()
+        self.session.entry.certificate().fingerprint()
     }
 
     /// The ticket it joined by; a use is to be counted in the same commit.
@@ -152,10 +180,10 @@ impl InitiatorRecord {
         self.epoch
     }
 
-    /// The session's id, which the machine's record has too.
+    /// The root of the members it was sent.
     #[must_use]
-    pub const fn session(&self) -> &[u8; 32] {
-        &self.session
+    pub const fn root(&self) -> Root {
+        self.root
     }
 
     /// Who approved.
@@ -166,21 +194,19 @@ impl InitiatorRecord {
     /// The record once the machine's entry is committed; to be stored in the same commit.
     #[must_use]
     pub fn joined(mut self) -> Self {
-        self.progress = Progress::Joined;
+        self.session.progress = Progress::Joined;
         self
     }
 
     /// Its one encoding, secret.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let writer = Writer::new(INITIATOR_KIND)
-            .field(1, &[progress_byte(self.progress)])
-            .field(2, &self.session)
-            .field(3, self.resumption.expose_secret())
-            .field(4, &self.entry.to_bytes())
+        let writer = self
+            .session
+            .write(INITIATOR_KIND)
             .optional(5, self.ticket.as_ref().map(|id| id.as_bytes().as_slice()))
             .field(6, &self.epoch.to_be_bytes())
-            .field(7, &self.root)
+            .field(7, self.root.as_bytes())
             .list(8, self.approved_by.iter().map(|who| who.as_bytes()));
         Zeroizing::new(writer.finish())
     }
@@ -191,12 +217,9 @@ impl InitiatorRecord {
     /// [`RecordError`]: the record is damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut reader = Reader::new(bytes, INITIATOR_KIND, 2 * MAX_FRAME_LEN)?;
-        let progress = read_progress(reader.byte(1)?)?;
-        let session = reader.array(2)?;
-        let resumption = SecretBytes::take_from(&mut Zeroizing::new(reader.array(3)?));
-        let entry = MemberEntry::from_bytes(reader.field(4)?)?;
+        let session = Session::read(&mut reader)?;
         let ticket = reader.optional_array(5)?.map(TicketId::from_bytes);
-        let (epoch, root) = (reader.number(6)?, reader.array(7)?);
+        let (epoch, root) = (reader.number(6)?, Root::from_bytes(reader.array(7)?));
         let approved_by = reader
             .list(8, MAX_APPROVERS)?
             .into_iter()
@@ -204,22 +227,20 @@ impl InitiatorRecord {
             .collect::<Result<_, _>>()
             .map_err(|_| crate::error::WireError::Field { tag: 8 })?;
         reader.finish()?;
-        Ok(Self { progress, session, resumption, entry, ticket, epoch, root, approved_by })
+        Ok(Self { session, ticket, epoch, root, approved_by })
     }
 
     pub(crate) fn duplicate(&self) -> Self {
-        let resumption = SecretBytes::take_from(&mut Zeroizing::new(*self.resumption.expose_secret()));
-        let (entry, approved_by) = (self.entry.clone(), self.approved_by.clone());
-        let Self { progress, session, ticket, epoch, root, .. } = *self;
-        Self { progress, session, resumption, entry, ticket, epoch, root, approved_by }
+        let Self { ticket, epoch, root, .. } = *self;
+        Self { session: self.session.duplicate(), ticket, epoch, root, approved_by: self.approved_by.clone() }
     }
 }
 
 impl fmt::Debug for InitiatorRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InitiatorRecord")
-            .field("progress", &self.progress)
-            .field("name", &self.entry.name())
+            .field("progress", &self.progress())
+            .field("name", &self.entry().name())
             .field("ticket", &self.ticket)
             .field("epoch", &self.epoch)
             .finish_non_exhaustive()

@@ -202,7 +202,9 @@ impl Window {
             let bare = Hello { cookie: None, ..hello }.to_bytes();
             return Ok(HelloOutcome::Retry(message::retry(&self.cookies.bake(source, &bare, now))));
         }
-        if !self.sources.take(source, now) || !self.global.take(now) {
+        // Who showed no cookie has taken from all that may be asked for already, of the half that is for such.
+        let takes = hello.cookie.is_some();
+        if !self.sources.take(source, now) || (takes && !self.global.take(now)) {
             self.tell(JoinEvent::Busy);
             return Err(JoinError::Busy);
         }
@@ -390,25 +392,26 @@ impl Window {
             return Err(JoinError::Peer);
         }
         let record = lookup.join(&resume.fingerprint).ok_or(JoinError::Unknown)?;
-        let keys = Keys::resumed(*record.resumption.expose_secret(), record.session);
+        let keys = Keys::resumed(*record.resumption(), *record.session());
         let binding = channel.binding();
         if !keys.verify(Purpose::JoinerResumes, &[&binding, &resume.bare().finish()], &resume.mac) {
             return Err(JoinError::Mac);
         }
-        if resume.session != record.session || *resume.root.as_bytes() != record.root {
+        if resume.session != *record.session() || resume.root != record.root() {
             return Err(JoinError::State);
         }
         let transcript = Transcript::new(&binding, frame, &[]);
         let deadline = now.saturating_add(self.config.lifetime);
-        let (session, entry) = (record.session, record.entry.clone());
-        let progress = record.progress;
+        let (session, entry) = (*record.session(), record.entry().clone());
+        let progress = record.progress();
         let common = Box::new(Common { session, keys, transcript, entry, deadline });
         Ok((Initiator { common, state: Admitting { record: Box::new(record) } }, progress))
     }
 
-    fn is_where_it_says(&self, hello: &Hello, source: IpAddr, now: Monotonic) -> bool {
+    /// Whether it need not show that, or has.
+    fn is_where_it_says(&mut self, hello: &Hello, source: IpAddr, now: Monotonic) -> bool {
         match &hello.cookie {
-            None => self.half_open.len() < self.config.cookies_above,
+            None => self.half_open.len() < self.config.cookies_above && self.global.take_unproven(now),
             Some(cookie) => {
                 let bare = Hello { cookie: None, ..hello.clone() }.to_bytes();
                 self.cookies.is_good(cookie, source, &bare, now)

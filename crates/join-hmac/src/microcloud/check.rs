@@ -119,14 +119,7 @@ impl MacVerifier {
     /// # Errors
     /// [`MacRefusal::BodyTooLong`]; [`MacRefusal::Kind`] for a header that another verifier read.
     pub fn check<'a>(&'a self, header: &'a MacHeader, body_len: usize) -> Result<Checked<'a>, MacRefusal> {
-        let max_body_len = self.max_body_len();
-        if body_len > max_body_len {
-            return Err(MacRefusal::BodyTooLong { limit: max_body_len });
-        }
-        if header.version() != &self.version || header.kind() != self.kind {
-            return Err(MacRefusal::Kind);
-        }
-        let pending = PendingCheck { header, max_body_len };
+        let pending = self.pending(header, body_len)?;
         Ok(match header.salt() {
             Some(salt) => Checked::Derive(KdfJob::new(&self.secret, salt), pending),
             None => Checked::Ready(MacKey::plain(&self.secret), pending),
@@ -150,6 +143,17 @@ impl MacVerifier {
         }
     }
 
+    fn pending<'a>(&self, header: &'a MacHeader, body_len: usize) -> Result<PendingCheck<'a>, MacRefusal> {
+        let max_body_len = self.max_body_len();
+        if body_len > max_body_len {
+            return Err(MacRefusal::BodyTooLong { limit: max_body_len });
+        }
+        if header.version() != &self.version || header.kind() != self.kind {
+            return Err(MacRefusal::Kind);
+        }
+        Ok(PendingCheck { header, max_body_len })
+    }
+
     const fn max_body_len(&self) -> usize {
         match self.mode {
             Mode::Strict => MAX_BODY_LEN,
@@ -171,12 +175,12 @@ impl PendingCheck<'_> {
         if key.salt() != self.header.salt() {
             return Err(MacRefusal::Kind);
         }
-        if key.verify(body, self.header.mac()) {
-            Ok(VerifiedMac { body_len: body.len() })
-        } else {
-            Err(MacRefusal::Mac)
-        }
+        outcome(key.verify(body, self.header.mac()), body)
     }
+}
+
+fn outcome(is_right: bool, body: &[u8]) -> Result<VerifiedMac, MacRefusal> {
+    if is_right { Ok(VerifiedMac { body_len: body.len() }) } else { Err(MacRefusal::Mac) }
 }
 
 impl VerifiedMac {
@@ -217,10 +221,13 @@ impl MacSession {
     /// with a new passphrase.
     pub fn verify(&mut self, authorization: &[u8], body: &[u8]) -> Result<VerifiedMac, MacRefusal> {
         let header = self.verifier.read(authorization)?;
-        let (job, pending) = match self.verifier.check(&header, body.len())? {
-            Checked::Ready(key, pending) => return pending.finish(&key, body),
-            Checked::Derive(job, pending) => (job, pending),
+        let pending = self.verifier.pending(&header, body.len())?;
+        let Some(salt) = header.salt() else {
+            // The secret is the key: no copy of it is made.
+            let key = self.verifier.secret.expose_secret();
+            return outcome(crate::mac::verify(key, body, header.mac()), body);
         };
+        let job = KdfJob::new(&self.verifier.secret, salt);
         if let Some(key) = self.keys.iter().find(|key| key.salt() == header.salt()) {
             return pending.finish(key, body);
         }
@@ -234,12 +241,12 @@ impl MacSession {
         // Counted before it is run: what fails has cost as much.
         self.derivations = self.derivations.saturating_add(1);
         let key = job.run(memory)?;
-        let outcome = pending.finish(&key, body);
+        let verdict = pending.finish(&key, body);
         if self.keys.len() >= Self::CACHED_KEYS {
             self.keys.pop_front();
         }
         self.keys.push_back(key);
-        outcome
+        verdict
     }
 
     /// How many keys were derived.

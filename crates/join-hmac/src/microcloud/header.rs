@@ -1,6 +1,7 @@
 //! The `Authorization` value.
 
 use core::fmt;
+use std::sync::Arc;
 
 use crate::error::HeaderError;
 
@@ -39,7 +40,8 @@ pub enum Mode {
 /// The name of the scheme: `MicroCloud-1.0`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MacVersion {
-    text: Box<str>,
+    // Shared: every header that is read has one.
+    text: Arc<str>,
 }
 
 impl MacVersion {
@@ -137,9 +139,7 @@ impl MacHeader {
             }
         };
         // A second colon is no digit, so it is refused here as everywhere.
-        let mac = decode(mac, mode).ok_or(HeaderError::Digits)?;
-        let mac = <[u8; MAC_LEN]>::try_from(mac.as_slice())
-            .map_err(|_| HeaderError::MacLength { found: mac.len() })?;
+        let mac = decode_mac(mac, mode)?;
         Ok(Self { version: expected.clone(), salt, mac })
     }
 
@@ -187,8 +187,29 @@ fn cut(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     Some((before, rest.get(1..)?))
 }
 
+/// Exactly 32 bytes; where there are others, why not is found out at leisure.
+fn decode_mac(digits: &[u8], mode: Mode) -> Result<[u8; MAC_LEN], HeaderError> {
+    let mut mac = [0; MAC_LEN];
+    if let (pairs, []) = digits.as_chunks::<2>()
+        && pairs.len() == MAC_LEN
+    {
+        for (byte, pair) in mac.iter_mut().zip(pairs) {
+            *byte = byte_of(*pair, mode).ok_or(HeaderError::Digits)?;
+        }
+        return Ok(mac);
+    }
+    let other = decode(digits, mode).ok_or(HeaderError::Digits)?;
+    Err(HeaderError::MacLength { found: other.len() })
+}
+
 /// Hexadecimal digits, two a byte; upper case only in lenient mode.
 fn decode(digits: &[u8], mode: Mode) -> Option<Vec<u8>> {
+    let (pairs, rest) = digits.as_chunks::<2>();
+    let bytes = pairs.iter().map(|pair| byte_of(*pair, mode)).collect::<Option<_>>()?;
+    rest.is_empty().then_some(bytes)
+}
+
+fn byte_of([high, low]: [u8; 2], mode: Mode) -> Option<u8> {
     let value = |digit: u8| -> Option<u8> {
         match digit {
             b'0'..=b'9' => digit.checked_sub(b'0'),
@@ -197,13 +218,7 @@ fn decode(digits: &[u8], mode: Mode) -> Option<Vec<u8>> {
             _ => None,
         }
     };
-    digits
-        .chunks(2)
-        .map(|pair| match pair {
-            [high, low] => Some((value(*high)? << 4) | value(*low)?),
-            _ => None,
-        })
-        .collect()
+    Some((value(high)? << 4) | value(low)?)
 }
 
 /// A version, a blank, a salt, a colon, a MAC.

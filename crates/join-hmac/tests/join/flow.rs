@@ -76,7 +76,7 @@ fn a_ticket_lets_in_as_many_machines_as_it_says() {
 }
 
 #[test]
-fn what_the_operator_is_shown_is_what_is_committed_and_both_screens_show_the_same_words() {
+fn display_what_the_operator_is_shown_is_what_is_committed_and_both_screens_show_the_same_words() {
     let mut world = World::new("alpha");
     let mut secret = JoinSecret::ticket(world.ticket(1));
     let mut window = window(&world);
@@ -99,7 +99,7 @@ fn what_the_operator_is_shown_is_what_is_committed_and_both_screens_show_the_sam
 }
 
 #[test]
-fn two_intents_of_one_name_are_told_apart_by_their_ids_and_one_is_let_in() {
+fn name_collision_two_intents_of_one_name_are_told_apart_by_their_ids_and_one_is_let_in() {
     let mut world = World::new("alpha");
     let (one, other) = (world.ticket(1), world.ticket(1));
     let mut window = window(&world);

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use join_hmac::error::JoinError;
-use join_hmac::join::{HelloOutcome, JoinEvent, JoinSecret, Monotonic, Rate, WindowConfig};
+use join_hmac::join::{Challenged, HelloOutcome, JoinEvent, JoinSecret, Monotonic, Rate, WindowConfig};
 use join_hmac::testing::{TODAY, World};
 use join_hmac::ticket::Ticket;
 
@@ -61,8 +61,7 @@ fn half_open_exhaustion_past_a_bound_a_source_must_show_where_it_is_and_nothing_
     else {
         panic!()
     };
-    let join_hmac::join::Challenged::Again(joiner, hello) = joiner.receive(&cookie, NOW, &world.rng).unwrap()
-    else {
+    let Challenged::Again(joiner, hello) = joiner.receive(&cookie, NOW, &world.rng).unwrap() else {
         panic!()
     };
     // The cookie is of this source, this message, and of now.
@@ -76,13 +75,13 @@ fn half_open_exhaustion_past_a_bound_a_source_must_show_where_it_is_and_nothing_
 }
 
 #[test]
-fn lock_out_an_honest_joiner_gets_in_beside_a_hundred_thousand_bad_hellos() {
+fn lock_out_an_honest_joiner_gets_in_beside_a_million_bad_hellos() {
     let mut world = World::new("alpha");
     let mut secret = JoinSecret::ticket(world.ticket(1));
     let mut window = window(&world);
     let machine = Machine::new("beta");
     let (_, ours) = machine.channels(&world);
-    for number in 0..100_000_u32 {
+    for number in 0..1_000_000_u32 {
         let source = IpAddr::from(number.to_be_bytes());
         let now = Monotonic::from_millis(u64::from(number / 200));
         let bytes = number.to_be_bytes();
@@ -90,6 +89,43 @@ fn lock_out_an_honest_joiner_gets_in_beside_a_hundred_thousand_bad_hellos() {
         assert!(matches!(outcome, HelloOutcome::Refused(_, JoinError::Wire(_))));
     }
     assert!(join(&mut world, &mut window, &machine, &mut secret).is_ok());
+}
+
+#[test]
+fn lock_out_made_up_sources_use_up_no_more_than_what_is_theirs() {
+    let mut world = World::new("alpha");
+    let text = world.ticket(1).expose(str::to_owned);
+    let mut window = window(&world);
+    let machine = Machine::new("beta");
+    let (theirs, ours) = machine.channels(&world);
+    let (mut spoofed, mut retried) = (0_u32, false);
+    for second in 0..60_u64 {
+        let mut secret = JoinSecret::ticket(Ticket::parse(&text).unwrap());
+        let (joiner, hello) = machine.start(&world, &mut secret, &theirs);
+        for number in 0..3000_u64 {
+            spoofed += 1;
+            let now = Monotonic::from_millis(second * 1000 + number / 3);
+            let source = IpAddr::from(spoofed.to_be_bytes());
+            match window.hello(&hello, source, &ours, &world, (now, TODAY), &world.rng) {
+                HelloOutcome::Challenge(answer) => window.closed(answer.session),
+                HelloOutcome::Retry(_) => retried = true,
+                HelloOutcome::Refused(_, reason) => assert_eq!(reason, JoinError::Busy),
+            }
+        }
+        // The honest machine asks once a second, where nothing is left but for those who answer.
+        let now = Monotonic::from_millis(second * 1000 + 999);
+        let source: IpAddr = "192.0.2.9".parse().unwrap();
+        let mut outcome = window.hello(&hello, source, &ours, &world, (now, TODAY), &world.rng);
+        if let HelloOutcome::Retry(cookie) = &outcome {
+            let Challenged::Again(_, again) = joiner.receive(cookie, now, &world.rng).unwrap() else {
+                panic!("a challenge")
+            };
+            outcome = window.hello(&again, source, &ours, &world, (now, TODAY), &world.rng);
+        }
+        let HelloOutcome::Challenge(answer) = outcome else { panic!("second {second}: {outcome:?}") };
+        window.closed(answer.session);
+    }
+    assert!(retried);
 }
 
 #[test]

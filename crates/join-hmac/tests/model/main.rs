@@ -5,7 +5,8 @@
 //! when the parties are in the same steps by the same frames, whatever their random numbers were.
 //!
 //! Bounds: two joining machines, one member, three connections, the number of moves that each scenario names, one crash,
-//! one flipped bit. What is checked in every state is [`Sim::check`]; that a retry converges, in every state too.
+//! one flipped bit; with a ticket, and with a code. What is checked in every state is [`Sim::check`]; that a retry
+//! converges, in every state too.
 
 #![expect(
     clippy::unwrap_used,
@@ -22,7 +23,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use join_hmac::join::Weakness;
 
-use crate::sim::{Move, Scenario, Sim};
+use crate::sim::{Known, Move, Scenario, Sim};
 
 /// How many states there are, or the moves that lead to one in which something is wrong.
 fn explore(scenario: Scenario, moves: usize) -> Result<usize, (Vec<Move>, String)> {
@@ -96,6 +97,46 @@ fn a_machine_behind_a_man_in_the_middle_never_joins() {
 #[test]
 fn a_machine_that_asks_somebody_who_knows_the_ticket_never_joins_them() {
     holds(Scenario { machines: 1, rogue: true, ..Scenario::PLAIN }, 9, 5);
+}
+
+#[test]
+fn with_a_code_one_machine_and_an_intruder_who_repeats_and_crashes_what_it_likes() {
+    holds(Scenario { crashes: 1, ..Scenario::CODE }, 7, 200);
+}
+
+#[test]
+fn with_a_code_one_machine_and_an_intruder_who_repeats_and_changes_what_it_likes() {
+    holds(Scenario { flips: 1, ..Scenario::CODE }, 7, 200);
+}
+
+#[test]
+fn with_a_code_two_machines_and_an_intruder_who_splices_and_repeats() {
+    holds(Scenario { machines: 2, ..Scenario::CODE }, 7, 200);
+}
+
+#[test]
+fn with_a_code_a_machine_behind_a_man_in_the_middle_never_joins() {
+    holds(Scenario { middle: true, ..Scenario::CODE }, 9, 3);
+}
+
+#[test]
+fn a_machine_with_another_code_never_joins_and_keeps_nobody_from_it() {
+    holds(Scenario { machines: 2, secret: Known::WrongCode, ..Scenario::PLAIN }, 6, 200);
+}
+
+#[test]
+fn two_machines_and_an_intruder_who_crashes_what_it_likes_while_it_splices() {
+    holds(Scenario { machines: 2, crashes: 1, ..Scenario::PLAIN }, 6, 200);
+}
+
+#[test]
+fn with_a_code_and_without_certificates_and_channel_a_man_in_the_middle_goes_unnoticed() {
+    is_broken(Scenario { middle: true, ..Scenario::CODE }, Weakness::NoPeers, 9, "in the middle");
+}
+
+#[test]
+fn with_a_code_when_the_joiner_confirms_second_a_guess_can_be_checked_offline() {
+    is_broken(Scenario { flips: 1, ..Scenario::CODE }, Weakness::JoinerSecond, 6, "answered a wrong proof");
 }
 
 #[test]

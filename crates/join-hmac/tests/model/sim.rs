@@ -1,8 +1,11 @@
 //! The parties, the network, and what must hold.
 
+mod check;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use join_hmac::code::PairingCode;
 use join_hmac::join::{
     Admitting, AwaitChallenge, AwaitDecision, AwaitDone, AwaitInstalled, Challenged, Channel, Decided,
     HelloOutcome, Initiator, JoinSecret, Joined, Joiner, JoinerRecord, Monotonic, ProofOutcome, Rate,
@@ -24,12 +27,32 @@ pub(crate) struct Scenario {
     pub(crate) middle: bool,
     /// The member that machines ask is none: an outsider who knows the ticket.
     pub(crate) rogue: bool,
+    /// What the machines know: a ticket, or a code.
+    pub(crate) secret: Known,
     pub(crate) weakness: Option<Weakness>,
 }
 
+/// What machines know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    Ticket,
+    /// The code that the member shows; a restarted member shows a new one, which is told to the machines.
+    Code,
+    /// A code, and the first machine's is another one.
+    WrongCode,
+}
+
 impl Scenario {
-    pub(crate) const PLAIN: Self =
-        Self { machines: 1, crashes: 0, flips: 0, middle: false, rogue: false, weakness: None };
+    pub(crate) const PLAIN: Self = Self {
+        machines: 1,
+        crashes: 0,
+        flips: 0,
+        middle: false,
+        rogue: false,
+        secret: Known::Ticket,
+        weakness: None,
+    };
+    pub(crate) const CODE: Self = Self { secret: Known::Code, ..Self::PLAIN };
 }
 
 /// One move of the scheduler, which is the intruder.
@@ -83,6 +106,8 @@ pub(crate) struct Sim {
     /// Everything ever sent, and what it is.
     pool: Vec<(Vec<u8>, String)>,
     taken: BTreeMap<Vec<u8>, u32>,
+    /// Machines let in by the code that is shown: of one code, one at most.
+    by_code: u32,
     crashes: u8,
     flips: u8,
     wrong: Option<String>,
@@ -127,6 +152,7 @@ impl Sim {
             slots,
             pool: Vec::new(),
             taken: BTreeMap::new(),
+            by_code: 0,
             crashes: scenario.crashes,
             flips: scenario.flips,
             wrong: None,
@@ -196,7 +222,7 @@ impl Sim {
             }
             Move::CrashMember => {
                 self.crashes -= 1;
-                self.window = open(&self.world, self.scenario);
+                self.restart();
                 for slot in &mut self.slots {
                     *slot = (Slot::Idle, "crashed".into());
                 }
@@ -220,8 +246,22 @@ impl Sim {
         }
     }
 
+    /// A code does not outlive its process: another is shown.
+    fn restart(&mut self) {
+        self.window = open(&self.world, self.scenario);
+        self.by_code = 0;
+    }
+
+    fn secret(&self, at: usize) -> JoinSecret {
+        match self.scenario.secret {
+            Known::Ticket => JoinSecret::ticket(Ticket::parse(&self.ticket).unwrap()),
+            Known::WrongCode if at == 0 => JoinSecret::code(code("zebra zombie")),
+            Known::Code | Known::WrongCode => JoinSecret::code(code(CODE)),
+        }
+    }
+
     fn start(&mut self, at: usize) {
-        let mut secret = JoinSecret::ticket(Ticket::parse(&self.ticket).unwrap());
+        let mut secret = self.secret(at);
         let party = &mut self.parties[at];
         let (identity, entry) = (Arc::clone(&party.identity), party.entry.clone());
         let channel = party.ends.0.clone();
@@ -318,16 +358,24 @@ impl Sim {
                     if *times > 1 {
                         self.wrong = Some("a proof was taken twice".into());
                     }
+                    if initiator.ticket().is_none() {
+                        self.by_code += 1;
+                        if self.by_code > 1 {
+                            self.wrong = Some("a code let in two machines".into());
+                        }
+                        if self.scenario.secret == Known::WrongCode
+                            && initiator.intent().entry() == &self.parties[0].entry
+                        {
+                            self.wrong = Some("a machine got in without the code".into());
+                        }
+                    }
                     if initiator.pending().first() != Some(&5) {
                         self.wrong = Some("a pending frame is another".into());
                     }
-                    if world.store.member(&initiator.intent().entry().id()).is_some() {
-                        Slot::Over
-                    } else {
-                        let (initiator, members) = self.world.approve(initiator, NOW);
-                        self.send(members, format!("members {at} {own}"));
-                        Slot::AwaitInstalled(Box::new(initiator))
-                    }
+                    // A member that joins anew goes on as the member it is.
+                    let (initiator, members) = self.world.approve(initiator, NOW);
+                    self.send(members, format!("members {at} {own}"));
+                    Slot::AwaitInstalled(Box::new(initiator))
                 }
                 ProofOutcome::Refused(answer, _) => {
                     if answer != [9, 0, 0, 0] {
@@ -358,98 +406,31 @@ impl Sim {
         self.window.refresh(&self.world.store);
         self.send(admitted.frame().to_vec(), format!("done {own}"));
     }
+}
 
-    /// What distinguishes this state from others.
-    pub(crate) fn label(&self) -> String {
-        let mut pool: Vec<&str> = self.pool.iter().map(|(_, label)| label.as_str()).collect();
-        pool.sort_unstable();
-        let parties: Vec<_> =
-            self.parties.iter().map(|party| (&party.label, party.record.is_some())).collect();
-        let slots: Vec<_> = self.slots.iter().map(|(_, label)| label).collect();
-        let left = (self.crashes, self.flips, self.world.log.len(), self.world.joins.len());
-        format!("{parties:?} {slots:?} {pool:?} {left:?} {:?}", self.wrong)
-    }
-
-    /// The invariants.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        if let Some(wrong) = &self.wrong {
-            return Err(wrong.clone());
-        }
-        for party in &self.parties {
-            let Step::Joined(joined) = &party.step else { continue };
-            // Both ends are done: they have one cluster, one history, one set of members.
-            if joined.store().cluster() != self.honest {
-                return Err("a machine joined another cluster".into());
-            }
-            if self.scenario.middle {
-                return Err("a machine joined with somebody in the middle".into());
-            }
-            let (at_its_epoch, _) = self.world.since(joined.store().epoch());
-            if at_its_epoch.state_id() != joined.store().state_id() {
-                return Err("a machine and the cluster know different members".into());
-            }
-            if self.world.store.member(&joined.member()).map(|member| member.entry()) != Some(&party.entry) {
-                return Err("a machine believes it joined, and the cluster does not".into());
-            }
-        }
-        // Nobody else is in, and nobody twice.
-        let known = self.parties.iter().filter(|party| self.world.store.member(&party.entry.id()).is_some());
-        if self.world.store.members().count() != known.count() + 1
-            || self.world.log.len() > 1 + self.parties.len()
-        {
-            return Err("somebody is a member who did not join".into());
-        }
-        if self.window.half_open() > 8 {
-            return Err("there are more half-open sessions than there may be".into());
-        }
-        Ok(())
-    }
-
-    /// With an honest network from now on and a member that was restarted, every machine joins.
-    pub(crate) fn converge(mut self) -> Result<(), String> {
-        if self.scenario.middle || self.scenario.rogue {
-            return Ok(());
-        }
-        self.window = open(&self.world, self.scenario);
-        for at in 0..self.parties.len() {
-            if !matches!(self.parties[at].step, Step::Joined(_)) {
-                self.pool.clear();
-                self.slots[at] = (Slot::Idle, String::new());
-                if self.parties[at].record.is_some() {
-                    self.resume(at);
-                    self.honest_run(at);
-                }
-            }
-            if !matches!(self.parties[at].step, Step::Joined(_)) {
-                self.pool.clear();
-                self.slots[at] = (Slot::Idle, String::new());
-                self.start(at);
-                self.honest_run(at);
-            }
-            if !matches!(self.parties[at].step, Step::Joined(_)) {
-                return Err(format!("machine {at} cannot join any more"));
-            }
-        }
-        self.check()
-    }
-
-    fn honest_run(&mut self, at: usize) {
-        for _ in 0..4 {
-            let Some((frame, label)) = self.pool.last().cloned() else { return };
-            self.deliver_to_member(at, &frame, &label);
-            let Some((frame, label)) = self.pool.last().cloned() else { return };
-            self.deliver_to_machine(at, &frame, &label);
-        }
-    }
+fn code(words: &str) -> PairingCode {
+    PairingCode::parse(words).unwrap()
 }
 
 fn open(world: &World, scenario: Scenario) -> Window {
     let generous = Rate { burst: 1000, interval: core::time::Duration::from_millis(1) };
-    let config =
-        WindowConfig { half_open: 8, per_source: generous, global: generous, ..WindowConfig::default() };
-    let window = world.window(config);
+    let config = WindowConfig {
+        half_open: 8,
+        guesses: GUESSES,
+        per_source: generous,
+        code_per_source: generous,
+        global: generous,
+        ..WindowConfig::default()
+    };
+    let mut window = world.window(config);
+    if scenario.secret != Known::Ticket {
+        window.show_code(code(CODE));
+    }
     match scenario.weakness {
         None => window,
         Some(weakness) => window.dangerous_weakened(weakness),
     }
 }
+
+const CODE: &str = "saxophone buzzard";
+const GUESSES: u32 = 3;

@@ -29,7 +29,8 @@ pub struct WindowConfig {
     pub per_source: Rate,
     /// What one source may ask for with a code: its back-off.
     pub code_per_source: Rate,
-    /// What all together may ask for.
+    /// What all together may ask for. Half of what may be asked for at once is for those who have shown where they are;
+    /// when the other half is used up, everybody is to show it, at the cost of a MAC and without any memory.
     pub global: Rate,
 }
 
