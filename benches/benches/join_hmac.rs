@@ -232,7 +232,7 @@ fn figures(_: &mut Criterion) {
     for number in 0..sources {
         // Three thousand spoofed sources a second; an honest machine asks once a second.
         let now = Monotonic::from_millis(u64::from(number) / 3);
-        if number % 3000 == 0 {
+        if number.is_multiple_of(3000) {
             let mut secret = JoinSecret::ticket(Ticket::parse(&text).unwrap());
             let (joiner, first) =
                 Joiner::start(Arc::clone(&identity), entry.clone(), &mut secret, theirs.clone(), now, &rng)
