@@ -119,8 +119,7 @@ mod tests {
     }
 
     fn hex(value: &serde_json::Value) -> Vec<u8> {
-        let digits = value.as_str().unwrap().as_bytes();
-        digits.chunks(2).map(|p| u8::from_str_radix(core::str::from_utf8(p).unwrap(), 16).unwrap()).collect()
+        crate::testing::hex(value.as_str().unwrap())
     }
 
     fn scalar(value: &serde_json::Value) -> Scalar {

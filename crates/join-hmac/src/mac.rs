@@ -73,11 +73,7 @@ fn array(bytes: &[u8]) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn hex(text: &str) -> Vec<u8> {
-        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-        digits.chunks(2).map(|p| u8::from_str_radix(core::str::from_utf8(p).unwrap(), 16).unwrap()).collect()
-    }
+    use crate::testing::hex;
 
     #[test]
     fn the_vectors_of_rfc_4231_come_out() {

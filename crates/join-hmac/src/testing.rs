@@ -36,6 +36,20 @@ pub fn machine(name: &str, role: &str) -> (Arc<Identity>, MemberEntry) {
     (Arc::new(identity), entry)
 }
 
+/// The bytes of these hexadecimal digits, two a byte.
+///
+/// # Panics
+/// When they are none.
+#[must_use]
+pub fn hex(digits: &str) -> Vec<u8> {
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    let all = pairs.iter().map(|pair| {
+        let pair = must(core::str::from_utf8(pair));
+        must(u8::from_str_radix(pair, 16))
+    });
+    must(if rest.is_empty() { Ok(all.collect()) } else { Err("an odd number of digits") })
+}
+
 /// The two ends of a connection without anybody between: the joiner's, the initiator's.
 #[must_use]
 pub fn direct(number: u8, initiator: &Identity, joiner: &Identity) -> (Channel, Channel) {

@@ -4,6 +4,7 @@
 
 use join_hmac::error::{HeaderError, MacRefusal};
 use join_hmac::microcloud::{KdfMemory, MacKind, MacSecret, MacSigner, MacVerifier, MacVersion, Mode};
+use join_hmac::testing::hex;
 use serde_json::Value;
 
 struct Vector {
@@ -20,13 +21,6 @@ impl Vector {
     fn verifier(&self, mode: Mode) -> MacVerifier {
         MacVerifier::new(self.version.clone(), self.kind, mode, MacSecret::new(&self.secret).unwrap())
     }
-}
-
-fn hex(text: &str) -> Vec<u8> {
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
 }
 
 fn vectors() -> Vec<Vector> {
