@@ -10,6 +10,7 @@ mod input;
 mod join;
 mod scan;
 mod ssh;
+mod state;
 mod token;
 mod token_state;
 mod wg;
@@ -115,6 +116,7 @@ pub fn run(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Answer
         (Some("iam"), Some("import")) => iam_import::import(parser, streams),
         (Some("ssh"), Some("check")) => ssh::check(parser, streams),
         (Some("ssh"), Some("signing-key")) => ssh::bundle::signing_key(parser, streams),
+        (Some("state"), Some("copy")) => state::copy(parser, streams),
         (Some("token"), Some("scan")) => scan::scan(parser, streams),
         (Some("token"), Some("inspect")) => token::inspect(parser, streams),
         (Some("token"), Some("issue")) => token_state::issue(parser, streams),
@@ -228,6 +230,8 @@ const USAGE: &str = "usage: palisade NOUN VERB …
                                           (iam verbs take --now MILLISECONDS; else it is now)
   ssh check FILE|- [--block-list FILE]…   would each line be admitted as a public key? lists as badkeys' blocklist.dat
   ssh signing-key FILE                    makes a key for signing bundles, prints its public half
+  state copy FROM TO                      everything of one stopped store into an empty one, then compared; a store is
+                                          redb:PATH or postgres://USER@HOST/DATABASE?schema=…
   token scan FILE|FOLDER|-… [--prefix P]… where are tokens? in texts, folders, git objects and packs; exit
                                           status 1 when there are any, or something could not be read
   token inspect FILE|-                    is each line a well-formed token? says its id, never its secret

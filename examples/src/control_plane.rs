@@ -9,6 +9,8 @@ mod api_error;
 mod call;
 mod endpoint;
 mod facts;
+mod figures;
+mod fleet;
 mod gate;
 mod joins;
 pub(crate) mod operator;
@@ -23,7 +25,7 @@ mod state;
 pub(crate) mod token_wish;
 
 pub(crate) use self::routes::parse_time;
-pub use self::settings::{Settings, SettingsError};
+pub use self::settings::{Settings, SettingsError, StateUrl};
 pub(crate) use self::startup::token_format;
 pub use self::startup::{FirstStart, Server, StartError};
 

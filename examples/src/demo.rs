@@ -11,9 +11,10 @@ mod story;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::control_plane::{Server, StartError};
+use crate::control_plane::{Server, StartError, StateUrl};
 
 /// Why the demo ended early.
 #[derive(Debug, thiserror::Error)]
@@ -39,26 +40,46 @@ impl From<ureq::Error> for DemoError {
     }
 }
 
-/// Tells the story, and prints it to `out`. Keeps everything in `data_dir` when one is given.
+/// Tells the story, and prints it to `out`. Keeps everything in `data_dir` when one is given. Where `state` names a
+/// store, two servers share it, and the story's requests go to each in turn.
 ///
 /// # Errors
 /// [`DemoError`] at the first thing that is not as it should be.
-pub async fn run(data_dir: Option<PathBuf>, out: &mut (dyn Write + Send)) -> Result<(), DemoError> {
+pub async fn run(
+    data_dir: Option<PathBuf>,
+    state: Option<StateUrl>,
+    out: &mut (dyn Write + Send),
+) -> Result<(), DemoError> {
     let temporary = tempfile::tempdir()?;
     let folder = data_dir.clone().unwrap_or_else(|| temporary.path().join("data"));
-    let mut server = Server::start(SocketAddr::from(([127, 0, 0, 1], 0)), &folder).await?;
-    let Some(first_start) = server.take_first_start() else {
-        let message = format!("{} holds an earlier run: the demo needs a new folder", folder.display());
+    let mut first = Server::start(ANY_PORT, &folder, state.as_ref()).await?;
+    let Some(first_start) = first.take_first_start() else {
+        let held = if state.is_some() { "the state".into() } else { folder.display().to_string() };
+        let message = format!("{held} holds an earlier run: the demo needs a new folder, and an empty state");
         return Err(DemoError::Unexpected(message));
     };
-    server.listen_for_joins(SocketAddr::from(([127, 0, 0, 1], 0)), &folder).await?;
-    let joins = server.joins_address().ok_or_else(|| unexpected("nobody listens for machines"))?;
+    first.listen_for_joins(ANY_PORT, &folder).await?;
+    let joins = first.joins_address().ok_or_else(|| unexpected("nobody listens for machines"))?;
     let token = first_start.expose_token_once(str::to_owned);
-    let base = format!("http://{}", server.address());
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(server.serve(async {
-        let _ = stopped.await;
-    }));
+    let mut folders = vec![folder.clone()];
+    let mut servers = vec![first];
+    if state.is_some() {
+        let second = folder.join("second");
+        join_fleet(&folder, &second)?;
+        servers.push(Server::start(ANY_PORT, &second, state.as_ref()).await?);
+        folders.push(second);
+    }
+    let bases: Vec<String> = servers.iter().map(|server| format!("http://{}", server.address())).collect();
+    let (stop, _) = tokio::sync::broadcast::channel::<()>(1);
+    let serving: Vec<_> = servers
+        .into_iter()
+        .map(|server| {
+            let mut stopped = stop.subscribe();
+            tokio::spawn(server.serve(async move {
+                let _ = stopped.recv().await;
+            }))
+        })
+        .collect();
 
     let keys_folder = temporary.path().join("keys");
     std::fs::create_dir(&keys_folder)?;
@@ -67,8 +88,9 @@ pub async fn run(data_dir: Option<PathBuf>, out: &mut (dyn Write + Send)) -> Res
     let (lines, mut printed) = tokio::sync::mpsc::unbounded_channel();
     let telling = tokio::task::spawn_blocking(move || {
         let mut narrator = Narrator { lines, step: 0 };
-        let admin = story::tell(&base, &token, &keys_folder, &mut narrator)?;
-        joins::tell(&admin, joins, &machines, &mut narrator)?;
+        let admin = story::tell(bases, &token, &keys_folder, &mut narrator)?;
+        // The second node takes nobody in.
+        joins::tell(&admin.at_first_node(), joins, &machines, &mut narrator)?;
         story::audit(&admin, &mut narrator)
     });
     while let Some(line) = printed.recv().await {
@@ -78,9 +100,12 @@ pub async fn run(data_dir: Option<PathBuf>, out: &mut (dyn Write + Send)) -> Res
     telling.await.map_err(|error| DemoError::Unexpected(error.to_string()))??;
 
     drop(stop);
-    serving.await.map_err(|error| DemoError::Unexpected(error.to_string()))??;
-    let report = check_log(&folder.join("audit"))?;
-    writeln!(out, "\n{report}")?;
+    for serving in serving {
+        serving.await.map_err(|error| DemoError::Unexpected(error.to_string()))??;
+    }
+    for folder in folders {
+        writeln!(out, "\n{}", check_log(&folder.join("audit"))?)?;
+    }
     match data_dir {
         Some(folder) => writeln!(out, "Everything is kept in {}.", folder.display())?,
         None => writeln!(out, "Nothing is kept; --data-dir DIR would.")?,
@@ -88,6 +113,18 @@ pub async fn run(data_dir: Option<PathBuf>, out: &mut (dyn Write + Send)) -> Res
     writeln!(out, "The demo ended as it should.")?;
     Ok(())
 }
+
+/// Gives another node what the nodes of a fleet have in common besides the state.
+fn join_fleet(first: &Path, other: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().mode(0o700).create(other)?;
+    for secret in ["pepper", "ssh-bundle-key"] {
+        // The mode goes with it: for nobody else's eyes.
+        std::fs::copy(first.join(secret), other.join(secret))?;
+    }
+    Ok(())
+}
+
+const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// Prints the steps, numbered.
 struct Narrator {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../../README.md")]
 
+pub mod backend;
 pub mod cli;
 pub mod control_plane;
 pub mod demo;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use audit_log_tower::TrustedProxies;
-use palisade_examples::control_plane::{Server, Settings, StartError};
+use palisade_examples::control_plane::{Server, Settings, StartError, StateUrl};
 use palisade_examples::demo;
 
 /// Tokens pass through buffers of the HTTP server and of the JSON writer, which nobody erases: whatever is given back
@@ -27,16 +27,18 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error, 1),
     };
     match settings {
-        Settings::Serve { listen, join_listen, proxies, data_dir } => {
-            match runtime.block_on(serve(listen, join_listen, proxies, data_dir)) {
+        Settings::Serve { listen, join_listen, proxies, data_dir, state } => {
+            match runtime.block_on(serve(listen, join_listen, proxies, data_dir, state)) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(&error, 1),
             }
         }
-        Settings::Demo { data_dir } => match runtime.block_on(demo::run(data_dir, &mut io::stdout())) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&error, 1),
-        },
+        Settings::Demo { data_dir, state } => {
+            match runtime.block_on(demo::run(data_dir, state, &mut io::stdout())) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(&error, 1),
+            }
+        }
         _ => {
             let _ = writeln!(io::stdout(), "{}", Settings::usage());
             ExitCode::SUCCESS
@@ -49,10 +51,11 @@ async fn serve(
     join_listen: Option<SocketAddr>,
     proxies: TrustedProxies,
     data_dir: PathBuf,
+    state: Option<StateUrl>,
 ) -> Result<(), StartError> {
     tracing_subscriber::fmt().json().with_writer(io::stderr).init();
     let stop = told_to_stop().map_err(|error| StartError::Io { what: "signals".into(), error })?;
-    let mut server = Server::start(listen, &data_dir).await?;
+    let mut server = Server::start(listen, &data_dir, state.as_ref()).await?;
     server.trust(proxies);
     if let Some(listen) = join_listen {
         server.listen_for_joins(listen, &data_dir).await?;

@@ -59,10 +59,12 @@ pub(crate) fn known_revision(folder: &Path) -> Result<Revision, StartError> {
 }
 
 /// The checkpoint that the state keeps of the log.
-pub(crate) async fn known_checkpoint<S: StateStore>(store: &S) -> Result<Option<Checkpoint>, StartError> {
+pub(crate) async fn known_checkpoint<S: StateStore>(
+    store: &S,
+    key: &Key,
+) -> Result<Option<Checkpoint>, StartError> {
     let part = "the state's checkpoint of the audit log";
-    let key = Key::new(KEY).map_err(StartError::part(part))?;
-    match store.get(&key).await.map_err(StartError::part(part))? {
+    match store.get(key).await.map_err(StartError::part(part))? {
         None => Ok(None),
         Some(entry) => {
             let anchor: Anchor = record::decode(&entry.value).map_err(StartError::part(part))?;
@@ -72,17 +74,27 @@ pub(crate) async fn known_checkpoint<S: StateStore>(store: &S) -> Result<Option<
 }
 
 /// Keeps a checkpoint of the log in the state.
-pub(crate) async fn keep<S: StateStore>(store: &S, checkpoint: Checkpoint) -> Result<Revision, StartError> {
+pub(crate) async fn keep<S: StateStore>(
+    store: &S,
+    key: Key,
+    checkpoint: Checkpoint,
+) -> Result<Revision, StartError> {
     let part = "the state's checkpoint of the audit log";
     let anchor =
         record::encode(&Anchor { checkpoint: checkpoint.to_string() }).map_err(StartError::part(part))?;
     let mut batch = Batch::new();
-    let key = Key::new(KEY).map_err(StartError::part(part))?;
     batch.write(key, Write::Put(anchor)).map_err(StartError::part(part))?;
     match store.commit(batch).await.map_err(StartError::part(part))? {
         Commit::Committed(revision) => Ok(revision),
         Commit::Conflict(_) => Err(StartError::part(part)("a write without an expectation met a conflict")),
     }
+}
+
+/// Where the state keeps the checkpoint: of the only node, or of the node of this id.
+pub(crate) fn key(node: Option<&str>) -> Result<Key, StartError> {
+    let part = "the state's checkpoint of the audit log";
+    node.map_or_else(|| Key::new(KEY), |node| Key::new(format!("{KEY}/{node}")))
+        .map_err(StartError::part(part))
 }
 
 const KEY: &str = "control-plane/audit-anchor";

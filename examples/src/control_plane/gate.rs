@@ -12,7 +12,7 @@ use axum::response::Response;
 use core_types::{Clock as _, Scope, UnixTime};
 use iam_policy::{AccessRequest, Authorizer, Decision};
 use state_store::StateStore;
-use token_vault::{CountError, Refusal as TokenRefusal, VerifiedToken, VerifyContext};
+use token_vault::{CountError, Refusal as TokenRefusal, RefusalReason, VerifiedToken, VerifyContext};
 
 use super::api_error::ApiError;
 use super::call::{Admitted, Caller};
@@ -99,7 +99,8 @@ impl<S: StateStore> PlaneGate<S> {
         if facts.is_cross_site && endpoint.is_page_action() {
             return failed(nobody(), ApiError::invalid("cross_site", "another site sent this"));
         }
-        let token = match self.authenticate(facts, now).await {
+        let authenticated = self.plane.timings.verify.of(self.authenticate(facts, now)).await;
+        let token = match authenticated {
             Ok(Ok(token)) => token,
             Ok(Err(reason)) => {
                 return facts.refuse(ApiError::unauthenticated(), |_, answer| {
@@ -117,7 +118,8 @@ impl<S: StateStore> PlaneGate<S> {
         };
         let known = audit_log_tower::Caller::new(actor, scope.clone());
         let caller = Caller { token, scope, now };
-        match self.authorize(endpoint, &caller) {
+        let authorized = self.plane.timings.decide.of(async { self.authorize(endpoint, &caller) }).await;
+        match authorized {
             Ok(Ok(())) => {
                 parts.extensions.insert(Admitted { endpoint, caller });
                 Admission::Admitted(known)
@@ -146,6 +148,10 @@ impl<S: StateStore> PlaneGate<S> {
         }
         match self.plane.vault.verify_counted(&self.plane.store, presented, &context).await {
             Ok(token) => Ok(Ok(token)),
+            // Not the token's fault: this node does not know enough to say anything of it.
+            Err(CountError::Refused(refusal)) if refusal.reason() == RefusalReason::Stale => {
+                Err(ApiError::unavailable("the state is not known to be current"))
+            }
             Err(CountError::Refused(refusal)) => Ok(Err(Reason::refused_token(&refusal))),
             Err(_) => Err(ApiError::unavailable("the use of the token could not be counted")),
         }

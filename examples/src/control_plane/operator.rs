@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use core_types::{Clock as _, Limit, Principal, Restriction, Scope, Subject, TokenId, UnixTime};
 use state_store::Batch;
-use state_store_redb::RedbStore;
 use token_vault::vault::{LeakOutcome, LeakPolicy, Many};
 use token_vault::{IssuedToken, RevocationReason, TokenInfo};
 
@@ -18,10 +17,11 @@ use super::routes::{parse_field, refused_change};
 use super::startup::{self, StartError, api_token_kind};
 use super::state::{ControlPlane, State};
 use super::token_wish::TokenWish;
+use crate::backend::Backend;
 
 /// The data folder, opened.
 pub(crate) struct Operator {
-    plane: Arc<ControlPlane<RedbStore>>,
+    plane: Arc<ControlPlane<Backend>>,
 }
 
 /// Why nothing was done.
@@ -64,7 +64,7 @@ impl Operator {
                 format!("{} is not there: no server was started on this folder", state_file.display());
             return Err(StartError::Part { what: "data folder", message }.into());
         }
-        Ok(Self { plane: startup::open(data_dir).await? })
+        Ok(Self { plane: startup::open(data_dir, None).await? })
     }
 
     /// Issues what is wished to the owner it names.

@@ -26,9 +26,9 @@ pub(crate) use self::api_tokens::refused_change;
 use self::serving::{Routes, audit, detached};
 use super::MAX_BODY_BYTES;
 use super::api_error::ApiError;
-use super::endpoint;
 use super::startup::StartError;
 use super::state::ControlPlane;
+use super::{endpoint, fleet};
 
 /// The whole API.
 ///
@@ -101,6 +101,7 @@ pub(crate) fn router<S: StateStore>(
         .open("/healthz", health::<S>);
     let router = routes.finish()?;
     Ok(router
+        .layer(middleware::from_fn_with_state(Arc::clone(&plane), fleet::in_order::<S>))
         .layer(middleware::from_fn(detached))
         .fallback(async || ApiError::not_found("path").into_response_for(""))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed().into_response_for(""))

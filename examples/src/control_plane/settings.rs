@@ -16,16 +16,46 @@ pub enum Settings {
         join_listen: Option<SocketAddr>,
         /// Whose word on a client's address is believed.
         proxies: TrustedProxies,
-        /// Where the state, the pepper and the audit log lie.
+        /// Where the pepper and the audit log lie, and the state unless it lies elsewhere.
         data_dir: PathBuf,
+        /// Where the state lies, for several nodes.
+        state: Option<StateUrl>,
     },
     /// Tell the whole story against a server of its own.
     Demo {
         /// Where to keep everything; a temporary folder when `None`.
         data_dir: Option<PathBuf>,
+        /// Where the state lies: two servers share it then.
+        state: Option<StateUrl>,
     },
     /// Say how it is used.
     Help,
+}
+
+/// The URL of a store; it may have a password in it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StateUrl {
+    text: String,
+}
+
+impl StateUrl {
+    /// The URL of this text.
+    #[must_use]
+    pub const fn new(text: String) -> Self {
+        Self { text }
+    }
+
+    /// Its text, with the password.
+    pub(crate) fn expose(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Without the password.
+impl core::fmt::Debug for StateUrl {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("StateUrl").finish_non_exhaustive()
+    }
 }
 
 /// The words are off.
@@ -51,12 +81,14 @@ impl Settings {
         let (mut listen, mut join_listen) = (None, None);
         let mut data_dir = None;
         let mut proxies = Vec::new();
+        let mut state = None;
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("listen") => listen = Some(parser.value()?.parse()?),
                 Long("join-listen") => join_listen = Some(parser.value()?.parse()?),
                 Long("trusted-proxy") => proxies.push(parser.value()?.string()?),
                 Long("data-dir") => data_dir = Some(PathBuf::from(parser.value()?)),
+                Long("state") => state = Some(StateUrl::new(parser.value()?.string()?)),
                 Long("help") | Short('h') => return Ok(Self::Help),
                 Value(word) if command.is_none() => command = Some(word.string()?),
                 other => return Err(other.unexpected().into()),
@@ -71,8 +103,9 @@ impl Settings {
                 join_listen,
                 proxies,
                 data_dir: data_dir.ok_or_else(|| SettingsError("`serve` needs --data-dir".into()))?,
+                state,
             }),
-            Some("demo") if is_plain => Ok(Self::Demo { data_dir }),
+            Some("demo") if is_plain => Ok(Self::Demo { data_dir, state }),
             Some("demo") => Err(SettingsError("`demo` finds a port of its own".into())),
             Some(other) => Err(SettingsError(format!("no such command: `{other}`"))),
         }
@@ -86,13 +119,15 @@ impl Settings {
 }
 
 const USAGE: &str = "usage: control_plane [serve] --data-dir DIR [--listen ADDR] [--join-listen ADDR]
-                               [--trusted-proxy CIDR]…
-       control_plane demo [--data-dir DIR]
+                               [--trusted-proxy CIDR]… [--state URL]
+       control_plane demo [--data-dir DIR] [--state URL]
 
 serve   serves the API on ADDR (127.0.0.1:8080); the first start prints the administrator's token once;
         with --join-listen, machines join there over TLS; of requests from a --trusted-proxy, the right-most
         address in X-Forwarded-For that is none is recorded as the client's, beside the proxy's own
-demo    starts a server on a free loopback port, tells the whole story against it, and checks every step";
+demo    starts a server on a free loopback port, tells the whole story against it, and checks every step
+--state the state lies in a database, postgres://USER@HOST/DATABASE, and several nodes share it; each has a DIR of its
+        own, with the same `pepper` and `ssh-bundle-key`. The demo starts two, and alternates between them";
 
 #[cfg(test)]
 mod tests {
@@ -109,6 +144,7 @@ mod tests {
             join_listen: None,
             proxies: TrustedProxies::none(),
             data_dir: "/d".into(),
+            state: None,
         };
         assert_eq!(parse(&["--data-dir", "/d"]), Ok(settings.clone()));
         assert_eq!(parse(&["serve", "--data-dir=/d", "--listen", "127.0.0.1:8080"]), Ok(settings));

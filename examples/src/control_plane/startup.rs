@@ -16,8 +16,8 @@ use iam_policy::Directory;
 use sshkey_registry::bundle::BundleKey;
 use sshkey_registry::{AdmissionPolicy, RegistryView};
 use state_store::replica::{Driver, Replica};
-use state_store::{Commit, Prefix, StateStore, View};
-use state_store_redb::{Expected, RedbStore};
+use state_store::{Commit, Key, Prefix, StateStore, View};
+use state_store_redb::Expected;
 use token_vault::vault::{OwnerStatus, Standing};
 use token_vault::{
     FailureLimit, FormatError, IssueRequest, IssuedToken, Pepper, PepperVersion, Peppers, TokenFormat,
@@ -28,17 +28,21 @@ use tokio::sync::{Semaphore, watch};
 
 use super::anchor;
 use super::api_error::ApiError;
+use super::figures::{self, Timings};
+use super::fleet;
 use super::joins::{self, JoinListener};
 use super::project::{self, Project, Projects};
 use super::proofs::Proofs;
 use super::record::Journal;
 use super::routes::router;
+use super::settings::StateUrl;
 use super::state::{ControlPlane, Replicas, STALENESS_BOUND, keep_following};
+use crate::backend::{Backend, Place};
 use crate::files::write_durably;
 
 /// A control plane that listens and does not serve yet.
 pub struct Server {
-    plane: Arc<ControlPlane<RedbStore>>,
+    plane: Arc<ControlPlane<Backend>>,
     listener: TcpListener,
     address: SocketAddr,
     joins: Option<JoinListener>,
@@ -92,12 +96,16 @@ impl StartError {
 }
 
 impl Server {
-    /// Opens or makes everything in `data_dir`, and listens.
+    /// Opens or makes everything in `data_dir`, and in `state` where the state lies there, and listens.
     ///
     /// # Errors
     /// [`StartError`], with what an operator needs to know.
-    pub async fn start(listen: SocketAddr, data_dir: &Path) -> Result<Self, StartError> {
-        let plane = open(data_dir).await?;
+    pub async fn start(
+        listen: SocketAddr,
+        data_dir: &Path,
+        state: Option<&StateUrl>,
+    ) -> Result<Self, StartError> {
+        let plane = open(data_dir, state).await?;
         let first_start = first_start(&plane).await?;
         let listener = TcpListener::bind(listen).await.map_err(StartError::io(listen.to_string()))?;
         let address = listener.local_addr().map_err(StartError::io("the listening socket"))?;
@@ -142,7 +150,8 @@ impl Server {
     /// [`StartError`] when the socket fails or the log cannot be closed.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
         let Self { plane, listener, joins, proxies, .. } = self;
-        let app = router(Arc::clone(&plane), proxies)?.into_make_service_with_connect_info::<SocketAddr>();
+        let figures = figures::route(&plane);
+        let app = router(Arc::clone(&plane), proxies)?.merge(figures).into_make_service_with_connect_info::<SocketAddr>();
         let (closing, closed) = watch::channel(false);
         let joining = joins.map(|joins| tokio::spawn(joins.serve(Arc::clone(&plane), closed)));
         let stop = async move {
@@ -158,23 +167,21 @@ impl Server {
 }
 
 /// Opens or makes everything in `data_dir`, and keeps it current.
-pub(crate) async fn open(data_dir: &Path) -> Result<Arc<ControlPlane<RedbStore>>, StartError> {
+pub(crate) async fn open(
+    data_dir: &Path,
+    state: Option<&StateUrl>,
+) -> Result<Arc<ControlPlane<Backend>>, StartError> {
     make_private_folder(data_dir)?;
-    let state_file = data_dir.join("state.redb");
     let clock = SystemClock::new();
     let random = SystemRandom::new();
-    let pepper = pepper(&data_dir.join("pepper"), state_file.exists(), &random)?;
-    let bundle_key = bundle_key(&data_dir.join("ssh-bundle-key"), &random)?;
     let audit_folder = data_dir.join("audit");
-    // The log is made after the store: where there is a log, a store that is missing was lost, and one that
-    // is behind what the log has seen was put back.
-    let expected = if audit_folder.exists() {
-        Expected::Existing { store: None, at_least: anchor::known_revision(&audit_folder)? }
-    } else {
-        Expected::Either
+    let opened = match state {
+        None => open_embedded(data_dir, &audit_folder, &random)?,
+        Some(url) => open_shared(data_dir, &audit_folder, url, &random).await?,
     };
-    let store = RedbStore::open(&state_file, expected, &random).map_err(StartError::part("state"))?;
-    let known = anchor::known_checkpoint(&store).await?;
+    let Opened { store, pepper, anchor_key } = opened;
+    let bundle_key = bundle_key(&data_dir.join("ssh-bundle-key"), &random)?;
+    let known = anchor::known_checkpoint(&store, &anchor_key).await?;
     let journal = Journal::open(&audit_folder, &random, known)?;
     let proofs = Proofs::open(journal.log(), &audit_folder, &data_dir.join("audit-key"), &random)?;
 
@@ -208,6 +215,8 @@ pub(crate) async fn open(data_dir: &Path) -> Result<Arc<ControlPlane<RedbStore>>
         proofs,
         replicas: Replicas { projects, keys, iam },
         joins: OnceLock::new(),
+        anchor_key,
+        timings: Timings::default(),
     });
     tokio::spawn(follow_projects);
     tokio::spawn(follow_keys);
@@ -223,8 +232,54 @@ pub(crate) async fn open(data_dir: &Path) -> Result<Arc<ControlPlane<RedbStore>>
     Ok(plane)
 }
 
+/// The state, and what goes with it.
+struct Opened {
+    store: Backend,
+    pepper: Pepper,
+    anchor_key: Key,
+}
+
+/// The state of the only node, in its own folder.
+fn open_embedded(data_dir: &Path, audit_folder: &Path, random: &SystemRandom) -> Result<Opened, StartError> {
+    let state_file = data_dir.join("state.redb");
+    let pepper = pepper(&data_dir.join("pepper"), state_file.exists(), random)?;
+    // The log is made after the store: where there is a log, a store that is missing was lost, and one that
+    // is behind what the log has seen was put back.
+    let expected = if audit_folder.exists() {
+        Expected::Existing { store: None, at_least: anchor::known_revision(audit_folder)? }
+    } else {
+        Expected::Either
+    };
+    let store = Backend::open_file(&state_file, expected).map_err(StartError::part("state"))?;
+    Ok(Opened { store, pepper, anchor_key: anchor::key(None)? })
+}
+
+/// The state that several nodes share.
+async fn open_shared(
+    data_dir: &Path,
+    audit_folder: &Path,
+    url: &StateUrl,
+    random: &SystemRandom,
+) -> Result<Opened, StartError> {
+    let part = "state";
+    let place: Place = url.expose().parse().map_err(StartError::part(part))?;
+    let store = Backend::open(place, Expected::Either).await.map_err(StartError::part(part))?;
+    let head = store.scan(&Prefix::all(), None, 0).await.map_err(StartError::part(part))?.revision;
+    let known = anchor::known_revision(audit_folder)?;
+    if head < known {
+        let message = format!("it is at revision {head}, and this node has seen {known}: it was put back");
+        return Err(StartError::Part { what: part, message });
+    }
+    // Where there are subjects there are tokens, which only the pepper of the first node makes valid.
+    let subjects = Prefix::new(iam_policy::PREFIX).map_err(StartError::part(part))?;
+    let is_new = !store.scan(&subjects, None, 0).await.map_err(StartError::part(part))?.more;
+    let pepper = pepper(&data_dir.join("pepper"), !is_new, random)?;
+    let node = fleet::node_id(&data_dir.join("node"), random)?;
+    Ok(Opened { store, pepper, anchor_key: anchor::key(Some(&node))? })
+}
+
 /// Writes what waits to be written, and lets the state vouch for the log's end.
-pub(crate) async fn close(plane: &Arc<ControlPlane<RedbStore>>) -> Result<(), StartError> {
+pub(crate) async fn close(plane: &Arc<ControlPlane<Backend>>) -> Result<(), StartError> {
     plane.flush_usage().await;
     plane.proofs.publish().await;
     let checkpoint = plane.journal.close().await?;
@@ -266,13 +321,13 @@ impl OwnerStatus for Owners {
 
 /// A replica, and the work that keeps it current.
 async fn follow<V: View>(
-    store: &RedbStore,
+    store: &Backend,
     prefix: Prefix,
     empty: V,
     clock: &SystemClock,
 ) -> Result<(Replica<V>, impl Future<Output = ()> + Send + 'static), StartError> {
     let opened = Replica::open(store.clone(), prefix, empty, STALENESS_BOUND, clock).await;
-    let (replica, driver): (_, Driver<RedbStore, V>) = opened.map_err(StartError::part("state"))?;
+    let (replica, driver): (_, Driver<Backend, V>) = opened.map_err(StartError::part("state"))?;
     for (key, poisoned) in replica.snapshot().poisoned() {
         tracing::error!(?key, error = %poisoned.error, "a record cannot be read; what depends on it is refused");
     }

@@ -10,13 +10,14 @@ use iam_policy::Directory;
 use sshkey_registry::bundle::BundleKey;
 use sshkey_registry::{AdmissionPolicy, RegistryView};
 use state_store::replica::{Current, Driver, Replica};
-use state_store::{Batch, Commit, CommitError, Revision, StateStore, View};
+use state_store::{Batch, Commit, CommitError, Key, Revision, StateStore, View};
 use token_vault::Vault;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::anchor;
 use super::api_error::ApiError;
+use super::figures::Timings;
 use super::joins::Joins;
 use super::project::Projects;
 use super::proofs::Proofs;
@@ -39,6 +40,9 @@ pub(crate) struct ControlPlane<S> {
     pub(crate) replicas: Replicas,
     /// How machines join; nothing where nobody listens for them.
     pub(crate) joins: OnceLock<Joins>,
+    /// Where the state keeps the checkpoint of this node's audit log.
+    pub(crate) anchor_key: Key,
+    pub(crate) timings: Timings,
 }
 
 /// The state each concern decides by, kept in memory.
@@ -181,9 +185,10 @@ impl<S: StateStore> ControlPlane<S> {
 
     /// Keeps this checkpoint of the audit log in the state.
     pub(crate) async fn anchor(&self, checkpoint: Checkpoint) -> Result<(), StartError> {
-        let store = self.store.clone();
-        let kept =
-            tokio::task::spawn_blocking(move || Handle::current().block_on(anchor::keep(&store, checkpoint)));
+        let (store, key) = (self.store.clone(), self.anchor_key.clone());
+        let kept = tokio::task::spawn_blocking(move || {
+            Handle::current().block_on(anchor::keep(&store, key, checkpoint))
+        });
         kept.await.map_err(StartError::part("the state's checkpoint of the audit log"))?.map(drop)
     }
 

@@ -10,20 +10,26 @@ use super::http::{Answer, Client};
 use super::keys::{self, DemoKey};
 use super::{DemoError, Narrator, unexpected};
 
-/// Tells it against the server at `base`, as its administrator, whom it gives back.
+/// Tells it against the servers at `bases`, in turn, as their administrator, whom it gives back.
 pub(super) fn tell(
-    base: &str,
+    bases: Vec<String>,
     admin_token: &str,
     keys_folder: &Path,
     out: &mut Narrator,
 ) -> Result<Client, DemoError> {
-    let anyone = Client::new(base.to_owned());
+    let (base, is_fleet) = (bases.join(" and "), bases.len() > 1);
+    let anyone = Client::new(bases);
     let admin = anyone.with_token(admin_token);
 
-    out.step("A server started on an empty folder");
-    out.say(format_args!(
-        "it listens on {base}, with an embedded store, a project `default` and an administrator"
-    ));
+    if is_fleet {
+        out.step("Two servers started on one empty database");
+        out.say(format_args!("they listen on {base}; each request goes to the other one than the last"));
+    } else {
+        out.step("A server started on an empty folder");
+        out.say(format_args!(
+            "it listens on {base}, with an embedded store, a project `default` and an administrator"
+        ));
+    }
     let hint = admin_token.split('_').next().unwrap_or_default();
     out.say(format_args!("the administrator's token was shown once: {hint}_… (kept out of this story)"));
     expect(anyone.get("/api/v1/ssh-keys")?, 401, "a request without a token")?;
@@ -180,8 +186,12 @@ fn escalation(anyone: &Client, admin: &Client, out: &mut Narrator) -> Result<(),
 /// Who did what, all in all.
 pub(super) fn audit(admin: &Client, out: &mut Narrator) -> Result<(), DemoError> {
     out.step("Who did what: the audit log");
-    let answer = expect(admin.get("/api/v1/audit-logs?limit=500")?, 200, "the audit log")?;
-    let entries = answer.body["items"].as_array().ok_or_else(|| unexpected("no entries"))?;
+    // Each node has a log of its own.
+    let mut entries = Vec::new();
+    for _ in 0..admin.nodes() {
+        let answer = expect(admin.get("/api/v1/audit-logs?limit=500")?, 200, "the audit log")?;
+        entries.extend(answer.body["items"].as_array().ok_or_else(|| unexpected("no entries"))?.clone());
+    }
     let count = |outcome: &str| entries.iter().filter(|entry| entry["outcome"] == outcome).count();
     for (outcome, least) in [("allowed", 10), ("denied", 3), ("unauthenticated", 3), ("failed", 1)] {
         if count(outcome) < least {

@@ -152,6 +152,11 @@ impl Client {
         Ok(Answer { status, request_id, body: serde_json::from_str(&text).unwrap_or(Value::Null) })
     }
 
+    /// What is answered, as it is.
+    pub(crate) fn text(&self, path: &str) -> String {
+        self.agent.get(format!("{}{path}", self.base)).call().unwrap().body_mut().read_to_string().unwrap()
+    }
+
     pub(crate) fn get(&self, path: &str) -> (u16, Value) {
         self.send("GET", path, None).unwrap().into_pair()
     }
