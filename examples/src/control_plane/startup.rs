@@ -151,7 +151,9 @@ impl Server {
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
         let Self { plane, listener, joins, proxies, .. } = self;
         let figures = figures::route(&plane);
-        let app = router(Arc::clone(&plane), proxies)?.merge(figures).into_make_service_with_connect_info::<SocketAddr>();
+        let app = router(Arc::clone(&plane), proxies)?
+            .merge(figures)
+            .into_make_service_with_connect_info::<SocketAddr>();
         let (closing, closed) = watch::channel(false);
         let joining = joins.map(|joins| tokio::spawn(joins.serve(Arc::clone(&plane), closed)));
         let stop = async move {
