@@ -8,6 +8,7 @@ use state_store::feed::FeedWatch;
 use state_store::{
     Batch, Commit, CommitError, Entry, Key, Page, Prefix, ReadError, Revision, StateStore, Watch, WatchEvent,
 };
+use state_store_etcd::{EtcdStore, EtcdWatch};
 use state_store_postgres::{Options, PostgresStore, PostgresWatch};
 use state_store_redb::{Expected, RedbStore};
 
@@ -19,6 +20,8 @@ pub enum Place {
     File(PathBuf),
     /// A PostgreSQL database: `postgres://…`.
     Postgres(Box<Options>),
+    /// An etcd cluster: `etcd://…`.
+    Etcd(Box<state_store_etcd::Options>),
 }
 
 /// A text names no store.
@@ -26,11 +29,14 @@ pub enum Place {
 #[non_exhaustive]
 pub enum PlaceError {
     /// Of another kind.
-    #[error("a store is `redb:PATH` or `postgres://USER@HOST/DATABASE`")]
+    #[error("a store is `redb:PATH`, `postgres://USER@HOST/DATABASE` or `etcd://HOST:PORT/NAMESPACE`")]
     Kind,
     /// A database's URL that cannot be used.
     #[error(transparent)]
     Postgres(#[from] state_store_postgres::SettingsError),
+    /// A cluster's URL that cannot be used.
+    #[error(transparent)]
+    Etcd(#[from] state_store_etcd::SettingsError),
 }
 
 impl FromStr for Place {
@@ -42,6 +48,7 @@ impl FromStr for Place {
             None if text.starts_with("postgres://") || text.starts_with("postgresql://") => {
                 Ok(Self::Postgres(Box::new(text.parse()?)))
             }
+            None if text.starts_with("etcd://") => Ok(Self::Etcd(Box::new(text.parse()?))),
             _ => Err(PlaceError::Kind),
         }
     }
@@ -57,6 +64,9 @@ pub enum BackendError {
     /// The database.
     #[error(transparent)]
     Postgres(#[from] state_store_postgres::OpenError),
+    /// The cluster.
+    #[error(transparent)]
+    Etcd(#[from] state_store_etcd::OpenError),
 }
 
 /// A store of any kind; what uses it cannot tell.
@@ -67,6 +77,8 @@ pub enum Backend {
     File(RedbStore),
     /// A database.
     Postgres(PostgresStore),
+    /// A cluster.
+    Etcd(EtcdStore),
 }
 
 impl Backend {
@@ -86,6 +98,14 @@ impl Backend {
         Ok(Self::Postgres(PostgresStore::open(options, &SystemRandom::new()).await?))
     }
 
+    /// Opens a cluster's.
+    ///
+    /// # Errors
+    /// [`BackendError::Etcd`].
+    pub async fn open_etcd(options: state_store_etcd::Options) -> Result<Self, BackendError> {
+        Ok(Self::Etcd(EtcdStore::open(options, &SystemRandom::new()).await?))
+    }
+
     /// Opens the store of this place: an embedded one as expected, a database's as it is.
     ///
     /// # Errors
@@ -94,6 +114,7 @@ impl Backend {
         match place {
             Place::File(path) => Self::open_file(&path, expected),
             Place::Postgres(options) => Self::open_postgres(*options).await,
+            Place::Etcd(options) => Self::open_etcd(*options).await,
         }
     }
 
@@ -102,6 +123,17 @@ impl Backend {
     pub fn figures(&self) -> Vec<(&'static str, u64)> {
         match self {
             Self::File(_) => Vec::new(),
+            Self::Etcd(store) => {
+                let stats = store.stats();
+                vec![
+                    ("commits_total", stats.commits),
+                    ("conflicts_total", stats.conflicts),
+                    ("resolved_total", stats.resolved),
+                    ("unknown_total", stats.unknown),
+                    ("retries_total", stats.retries),
+                    ("revision", stats.revision),
+                ]
+            }
             Self::Postgres(store) => {
                 let stats = store.stats();
                 vec![
@@ -129,6 +161,7 @@ impl StateStore for Backend {
         match self {
             Self::File(store) => store.get(key).await,
             Self::Postgres(store) => store.get(key).await,
+            Self::Etcd(store) => store.get(key).await,
         }
     }
 
@@ -136,6 +169,7 @@ impl StateStore for Backend {
         match self {
             Self::File(store) => store.scan(prefix, after, limit).await,
             Self::Postgres(store) => store.scan(prefix, after, limit).await,
+            Self::Etcd(store) => store.scan(prefix, after, limit).await,
         }
     }
 
@@ -143,6 +177,7 @@ impl StateStore for Backend {
         match self {
             Self::File(store) => store.commit(batch).await,
             Self::Postgres(store) => store.commit(batch).await,
+            Self::Etcd(store) => store.commit(batch).await,
         }
     }
 
@@ -150,6 +185,7 @@ impl StateStore for Backend {
         Ok(match self {
             Self::File(store) => BackendWatch::File(store.watch(prefix, after).await?),
             Self::Postgres(store) => BackendWatch::Postgres(store.watch(prefix, after).await?),
+            Self::Etcd(store) => BackendWatch::Etcd(store.watch(prefix, after).await?),
         })
     }
 }
@@ -162,6 +198,8 @@ pub enum BackendWatch {
     File(FeedWatch),
     /// A database's.
     Postgres(PostgresWatch),
+    /// A cluster's.
+    Etcd(EtcdWatch),
 }
 
 impl Watch for BackendWatch {
@@ -169,6 +207,7 @@ impl Watch for BackendWatch {
         match self {
             Self::File(watch) => watch.next().await,
             Self::Postgres(watch) => watch.next().await,
+            Self::Etcd(watch) => watch.next().await,
         }
     }
 }

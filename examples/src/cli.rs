@@ -231,7 +231,8 @@ const USAGE: &str = "usage: palisade NOUN VERB …
   ssh check FILE|- [--block-list FILE]…   would each line be admitted as a public key? lists as badkeys' blocklist.dat
   ssh signing-key FILE                    makes a key for signing bundles, prints its public half
   state copy FROM TO                      everything of one stopped store into an empty one, then compared; a store is
-                                          redb:PATH or postgres://USER@HOST/DATABASE?schema=…
+                                          redb:PATH, postgres://USER@HOST/DATABASE?schema=… or
+                                          etcd://HOST:PORT,…/NAMESPACE
   token scan FILE|FOLDER|-… [--prefix P]… where are tokens? in texts, folders, git objects and packs; exit
                                           status 1 when there are any, or something could not be read
   token inspect FILE|-                    is each line a well-formed token? says its id, never its secret

@@ -1,4 +1,4 @@
-//! Two nodes on one PostgreSQL database: one answer everywhere, soon, and no answer rather than an old one.
+//! Two nodes on one PostgreSQL database, or one etcd cluster: one answer everywhere, soon, and no answer rather than an old one.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed helper is a failed test")]
 
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use state_store::testing::proxy::{Fault, FaultProxy};
+use state_store_etcd::testing::Cluster;
 use state_store_postgres::testing::Server as Database;
 
 use crate::support::{Client, Server, palisade};
@@ -73,6 +74,28 @@ fn the_demo_tells_its_story_to_two_nodes_in_turn() {
     let again = demo();
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("holds an earlier run"));
+}
+
+#[test]
+fn the_demo_tells_its_story_to_two_nodes_on_etcd() {
+    let cluster = Cluster::start(3).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let output = Command::new(env!("CARGO_BIN_EXE_control_plane"))
+        .args(["demo", "--state", &cluster.url("demo"), "--data-dir"])
+        .arg(&data)
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(printed.contains("Two servers started on one empty database"), "{printed}");
+
+    // What it left is copied, and copied back.
+    let file = format!("redb:{}", folder.path().join("copy").display());
+    for (from, to) in [(cluster.url("demo"), file.clone()), (file, cluster.url("again"))] {
+        let (exit, said, error) = palisade(&["state", "copy", &from, &to], b"");
+        assert_eq!(exit, 0, "{said}{error}");
+    }
 }
 
 #[test]

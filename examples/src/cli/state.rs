@@ -23,7 +23,9 @@ pub(super) fn copy(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> Res
         }
     }
     let (Some(to), Some(from)) = (places.pop(), places.pop()) else {
-        return Err(CliError::usage("state copy needs FROM and TO: `redb:PATH` or `postgres://…`"));
+        return Err(CliError::usage(
+            "state copy needs FROM and TO: `redb:PATH`, `postgres://…` or `etcd://…`",
+        ));
     };
     match block_on(copied(from, to)) {
         Ok(copied) if json => {

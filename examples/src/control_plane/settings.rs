@@ -126,8 +126,8 @@ serve   serves the API on ADDR (127.0.0.1:8080); the first start prints the admi
         with --join-listen, machines join there over TLS; of requests from a --trusted-proxy, the right-most
         address in X-Forwarded-For that is none is recorded as the client's, beside the proxy's own
 demo    starts a server on a free loopback port, tells the whole story against it, and checks every step
---state the state lies in a database, postgres://USER@HOST/DATABASE, and several nodes share it; each has a DIR of its
-        own, with the same `pepper` and `ssh-bundle-key`. The demo starts two, and alternates between them";
+--state the state lies in a database, postgres://USER@HOST/DATABASE or etcd://HOST:PORT,…/NAMESPACE, and several nodes
+        share it; each has a DIR of its own, with the same `pepper` and `ssh-bundle-key`. The demo starts two, and alternates between them";
 
 #[cfg(test)]
 mod tests {
