@@ -30,6 +30,7 @@ struct Disk {
     is_gate_closed: bool,
     operations: u64,
     file_syncs: u64,
+    reservations: u64,
     // Countdowns and bounds of the faults.
     operations_left: Option<u64>,
     syncs_left: Option<u64>,
@@ -84,6 +85,12 @@ impl MemoryDirectory {
     #[must_use]
     pub fn file_syncs(&self) -> u64 {
         self.lock().file_syncs
+    }
+
+    /// How often room was reserved without writing it.
+    #[must_use]
+    pub fn reservations(&self) -> u64 {
+        self.lock().reservations
     }
 
     /// After this many more changes, every change fails: the process is gone.
@@ -294,6 +301,22 @@ impl LogFile for MemoryFile {
         disk.change()?;
         disk.contents(self.file)?.now.resize(usize::try_from(size).unwrap_or(usize::MAX), 0);
         Ok(())
+    }
+
+    fn reserve(&self, size: u64) -> io::Result<bool> {
+        let mut disk = self.directory.lock();
+        disk.change()?;
+        let wanted = usize::try_from(size).unwrap_or(usize::MAX);
+        let grown = wanted.saturating_sub(disk.contents(self.file)?.now.len());
+        match &mut disk.bytes_left {
+            Some(left) if *left < grown => return Err(io::ErrorKind::StorageFull.into()),
+            Some(left) => *left = left.saturating_sub(grown),
+            None => {}
+        }
+        disk.reservations = disk.reservations.saturating_add(1);
+        let contents = disk.contents(self.file)?;
+        contents.now.extend_from_slice(&vec![0; grown]);
+        Ok(true)
     }
 
     fn sync(&self) -> io::Result<()> {
