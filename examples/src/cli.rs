@@ -248,7 +248,7 @@ const USAGE: &str = "usage: palisade NOUN VERB …
                                           prepares a new key; puts it in use; erases the old one; drops the new one
   wg render --state FILE --peers FILE|- --format wg|wg-quick|uapi
                                           the configuration, private key included
-  wg apply --state FILE --peers FILE|- --interface IF [--allow-shrinking] [--dry-run]
+  wg apply --state FILE --peers FILE|- --interface IF [--through socket|wg] [--allow-shrinking] [--dry-run]
                                           changes a user-space device by what differs, in a safe order
                                           (wg verbs take --passphrase-file FILE: the state is sealed)
 

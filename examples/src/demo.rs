@@ -6,6 +6,7 @@
 mod http;
 mod joins;
 mod keys;
+mod mesh;
 mod story;
 
 use std::fmt::Display;

@@ -7,3 +7,4 @@ pub mod demo;
 mod entry;
 mod files;
 pub mod join;
+pub mod mesh;

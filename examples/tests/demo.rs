@@ -30,6 +30,7 @@ fn the_demo_ends_well_and_leaves_a_log_that_verifies() {
         "web-3 joined; it knows 3 members",
         "joins:prove    unauthenticated wrong_mac",
         "joins:admit    allowed         web-3",
+        "moved before it was committed, erased when nobody used it",
         "The demo ended as it should.",
     ] {
         assert!(printed.contains(expected), "{expected:?} is missing from:\n{printed}");

@@ -1,6 +1,11 @@
 //! The contract of `palisade wg`: what is printed, what is refused, and what `wg`, `wg-quick` and wireguard-go think.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a helper that fails is a test that fails"
+)]
 
 mod support;
 
@@ -130,6 +135,7 @@ fn the_words_are_checked() {
         &["render", "--state", &state, "--format", "wg"],
         &["apply", "--state", &state, "--peers", "-"],
         &["apply", "--state", &state, "--peers", "-", "--interface", "../x"],
+        &["apply", "--state", &state, "--peers", "-", "--interface", "x", "--through", "ip"],
     ] {
         let (exit, printed, _) = palisade(&[&["wg"], words].concat(), b"{}");
         assert_eq!((exit, printed.as_str()), (2, ""), "{words:?}");
@@ -296,10 +302,19 @@ fn every_format_means_the_same_to_the_programs_it_is_for() {
 
 #[test]
 fn a_device_is_changed_by_what_differs_and_by_nothing_else() {
+    changed_by_what_differs("pwb", "socket");
+}
+
+#[test]
+fn the_program_wg_does_the_same() {
+    changed_by_what_differs("pwc", "wg");
+}
+
+fn changed_by_what_differs(tag: &str, through: &str) {
     let machine = Machine::new();
-    let device = Device::start("pwb");
+    let device = Device::start(tag);
     let apply = |peers: &[Value], more: &[&str]| {
-        let options = [&["--peers", "-", "--interface", &device.name], more].concat();
+        let options = [&["--peers", "-", "--interface", &device.name, "--through", through], more].concat();
         machine.run("apply", &options, &list(peers))
     };
     let peers = three_peers();

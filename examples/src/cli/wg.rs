@@ -9,7 +9,7 @@ use std::sync::Arc;
 use core_types::{Clock as _, MachineId, SystemClock, SystemRandom};
 use serde_json::json;
 use wg_keys::config::{Diff, DiffPolicy, InterfaceAddress, MAX_TEXT_BYTES, Op, PeerList};
-use wg_keys::device::DeviceSocket;
+use wg_keys::device::{DeviceSocket, WgProgram};
 use wg_keys::state::{DEFAULT_PORT, Passphrase, PassphraseSealer};
 use wg_keys::{Interface, MachineState, SecretText, StateFile, machine_address, text};
 
@@ -76,7 +76,7 @@ pub(super) fn render(parser: lexopt::Parser, streams: &mut Streams<'_>) -> Resul
 
 /// Makes a device have a configuration, by the shortest ordered difference.
 pub(super) fn apply(parser: lexopt::Parser, streams: &mut Streams<'_>) -> Result<Answer, CliError> {
-    let options = Options::parse(parser, &["peers", "interface", "allow-shrinking", "dry-run"])?;
+    let options = Options::parse(parser, &["peers", "interface", "through", "allow-shrinking", "dry-run"])?;
     let interface = options.interface.as_deref().ok_or_else(|| CliError::usage("--interface is needed"))?;
     let device = DeviceSocket::of_interface(interface).map_err(|error| CliError::usage(error.to_string()))?;
     let state = options.load()?;
@@ -84,9 +84,12 @@ pub(super) fn apply(parser: lexopt::Parser, streams: &mut Streams<'_>) -> Result
     let policy = DiffPolicy::new().keep_known_endpoints();
     let policy = if options.shrinking { policy.dangerous_allow_shrinking() } else { policy };
     let failed = |error| CliError::io(interface, io::Error::other(error));
+    let program = WgProgram::of_interface(interface).map_err(|error| CliError::usage(error.to_string()))?;
     let diff = if options.dry_run {
-        let snapshot = device.read().map_err(failed)?;
+        let snapshot = if options.program { program.read() } else { device.read() }.map_err(failed)?;
         snapshot.interface.diff(&wanted, policy).map_err(|error| failed(error.into()))?
+    } else if options.program {
+        program.configure(&wanted, policy).map_err(failed)?
     } else {
         device.configure(&wanted, policy).map_err(failed)?
     };
@@ -174,6 +177,8 @@ struct Options {
     peers: Option<String>,
     format: Option<Format>,
     interface: Option<String>,
+    /// Through `wg`, not through the device's socket.
+    program: bool,
     shrinking: bool,
     dry_run: bool,
     json: bool,
@@ -192,6 +197,7 @@ impl Options {
             peers: None,
             format: None,
             interface: None,
+            program: false,
             shrinking: false,
             dry_run: false,
             json: false,
@@ -221,6 +227,13 @@ impl Options {
                 "abort" => options.set_step(RotateStep::Abort)?,
                 "peers" => options.peers = Some(word(&mut parser)?),
                 "interface" => options.interface = Some(word(&mut parser)?),
+                "through" => {
+                    options.program = match word(&mut parser)?.as_str() {
+                        "socket" => false,
+                        "wg" => true,
+                        _ => return Err(CliError::usage("--through is socket or wg")),
+                    };
+                }
                 "allow-shrinking" => options.shrinking = true,
                 "dry-run" => options.dry_run = true,
                 _ => {

@@ -42,6 +42,7 @@ pub(super) fn tell(
     isolation(&anyone, &admin, out)?;
     revocation(&anyone, &admin, &scoped, out)?;
     escalation(&anyone, &admin, out)?;
+    super::mesh::tell(out)?;
     Ok(admin)
 }
 
