@@ -34,6 +34,7 @@ mod event;
 mod plan;
 mod round;
 mod schedule;
+mod turn;
 mod view;
 
 pub use event::{Event, PeerTimes, Step, Timeline};
