@@ -69,6 +69,7 @@ fn run(name: &str, world: &World, has_rivals: bool) -> f64 {
         floor::scopes(world),
         floor::strings(world),
         ours.decisions(world),
+        ours.by_values(world),
         ours.restricted(world),
         ours.by_strings(world),
     ];
@@ -92,7 +93,7 @@ fn run(name: &str, world: &World, has_rivals: bool) -> f64 {
         let floor = if contender.is_of_strings { strings } else { scopes };
         println!("  {:54} {time:>12.1} {:>8.2}x", contender.name, time / floor);
     }
-    for contender in all.iter().zip(&times).skip(6) {
+    for contender in all.iter().zip(&times).skip(7) {
         println!("  {:54} {:>12} {:>8.0}x ours", contender.0.name, "", contender.1 / decision);
     }
     drop(all);

@@ -1,13 +1,17 @@
+mod many;
+
 use core_types::{Grant, Limit, Permission, Scope, Subject, UnixTime};
 use state_store::Revision;
 use state_store::replica::Snapshot;
 
 use crate::condition::Truth;
-use crate::decision::{Allow, Decision, Deny, DenyReason, NearMiss};
+use crate::decision::{Allow, Decision, Deny, DenyReason, NearMiss, StatementRef};
 use crate::directory::{
-    Bound, Directory, Entrance, Held, Live, PermissionSignature, RoleNumber, Said, Slot, Source, reaches,
+    Asked, Bound, Directory, Entrance, Found, Held, Live, PermissionNumbers, RoleNumber, Said, Slot, Source,
+    Speaks, reaches,
 };
 use crate::error::GrantsError;
+use crate::holder::GroupId;
 use crate::policy::Effect;
 use crate::request::AccessRequest;
 
@@ -44,7 +48,8 @@ impl<'a> Authorizer<'a> {
 
     /// Whether the request is allowed, and why.
     ///
-    /// Takes no lock, and allocates nothing. Does not wait, and does not look at a clock.
+    /// Takes no lock. What the subject's bindings come to is worked out once, when it is first asked for; from then on
+    /// nothing is allocated. Does not wait, and does not look at a clock.
     pub fn authorize(&self, request: &AccessRequest<'_>) -> Decision {
         let deny = |reason| Decision::Deny(Deny { reason, revision: self.revision });
         let live = match self.directory.live(request.principal.rights_of()) {
@@ -59,7 +64,40 @@ impl<'a> Authorizer<'a> {
         let Some(entrance) = live.entrance(request) else {
             return deny(DenyReason::TenantMismatch);
         };
-        let signature = PermissionSignature::of(request.permission);
+        let asked = self.directory.asked(request);
+        if let Entrance::Home = entrance {
+            let looked_up;
+            let chain = match asked.chain {
+                Some(chain) => chain,
+                None => {
+                    looked_up = self.directory.places.handle(request.resource);
+                    looked_up.chain()
+                }
+            };
+            let row = live.row();
+            match row.as_deref().map_or(Found::Opaque, |row| row.find(&asked.numbers, chain)) {
+                Found::Nothing => return deny(DenyReason::NoGrant),
+                Found::Plain(origin) => {
+                    return self.limited(
+                        &live,
+                        request,
+                        self.allow(&origin.bound, origin.via, None, &entrance),
+                    );
+                }
+                Found::Opaque => {}
+            }
+        }
+        self.authorize_in_full(&live, request, (asked, entrance))
+    }
+
+    /// The same, by all that is bound to the subject and its groups.
+    fn authorize_in_full(
+        &self,
+        live: &Live<'a>,
+        request: &AccessRequest<'_>,
+        (asked, entrance): (Asked<'_>, Entrance<'a>),
+    ) -> Decision {
+        let deny = |reason| Decision::Deny(Deny { reason, revision: self.revision });
         let mut allow = None;
         for source in live.sources() {
             // Out of its reach it could not have said anything.
@@ -67,18 +105,33 @@ impl<'a> Authorizer<'a> {
             if let Some(binding) = unreadable.filter(|_| source.enters(request.resource, &entrance)) {
                 return deny(DenyReason::UnreadableBinding { binding: *binding, via: source.group_id() });
             }
-            for held in source.concerning(request, signature, entrance) {
-                if let Some(denial) = denial(&held, request) {
-                    return deny(denial);
+            for (entry, speaks) in source.speaking(request, asked, entrance) {
+                if speaks == Speaks::Plainly {
+                    if allow.is_none() && source.grants() && source.is_at_home(entry) {
+                        allow = Some(self.allow(&entry.bound, source.group_id(), None, &entrance));
+                    }
+                    continue;
                 }
-                if allow.is_none() {
-                    allow = self.grant(&held, request, &entrance);
+                for held in source.said_by(entry) {
+                    if let Some(denial) = denial(&held, request) {
+                        return deny(denial);
+                    }
+                    if allow.is_none() {
+                        allow = self.grant(&held, request, &entrance);
+                    }
                 }
             }
         }
         let Some(allow) = allow else {
             return deny(DenyReason::NoGrant);
         };
+        self.limited(live, request, allow)
+    }
+
+    /// What boundary and restriction leave of it.
+    #[inline]
+    fn limited(&self, live: &Live<'_>, request: &AccessRequest<'_>, allow: Allow) -> Decision {
+        let deny = |reason| Decision::Deny(Deny { reason, revision: self.revision });
         let granted_by = allow.binding;
         match live.boundary() {
             Slot::Absent => {}
@@ -179,16 +232,26 @@ impl<'a> Authorizer<'a> {
         let grants = clause.permissions().matches(request.permission)
             && clause.is_at(request.resource)
             && clause.holds(request.context, request.now) == Truth::True;
-        let record = &held.bound.record;
-        grants.then(|| Allow {
+        grants.then(|| self.allow(held.bound, held.source.group_id(), clause.reference(), entrance))
+    }
+
+    fn allow(
+        &self,
+        bound: &Bound,
+        via: Option<GroupId>,
+        statement: Option<StatementRef>,
+        entrance: &Entrance<'_>,
+    ) -> Allow {
+        let (record, depth) = (&bound.record, bound.depth);
+        Allow {
             binding: record.id,
             role: record.role,
-            via: held.source.group_id(),
-            statement: clause.reference(),
+            via,
+            statement,
             trust: entrance.trust(),
-            depth: held.bound.depth,
+            depth,
             revision: self.revision,
-        })
+        }
     }
 }
 
@@ -238,10 +301,10 @@ pub(crate) fn near_miss(
     role: RoleNumber,
     bound: &Bound,
     request: &AccessRequest<'_>,
-    signature: PermissionSignature,
+    numbers: &PermissionNumbers,
     entrance: &Entrance<'_>,
 ) -> Option<NearMiss> {
-    let (missing, statement) = source.only_lack(role, bound, request, signature, entrance)?;
+    let (missing, statement) = source.only_lack(role, bound, request, numbers, entrance)?;
     let (binding, role) = (bound.record.id, bound.record.role);
     Some(NearMiss { binding, role, via: source.group_id(), statement, missing })
 }

@@ -4,12 +4,15 @@ mod apply;
 mod clause;
 mod index;
 mod live;
+mod numbers;
 mod reach;
+mod row;
 mod signature;
 mod slab;
 mod table;
 mod trust;
 
+use core::fmt;
 use std::sync::Arc;
 
 use core_types::Subject;
@@ -17,13 +20,14 @@ use rpds::{HashTrieMapSync, HashTrieSetSync};
 use state_store::{Key, Revision};
 
 pub(crate) use self::clause::{Clause, Said};
-use self::index::Signatures;
 pub(crate) use self::index::{
     Bound, Carried, GroupNode, Kept, PolicyNode, RoleNode, RoleNumber, Slot, SubjectNode,
 };
-pub(crate) use self::live::{Held, Lifeless, Live, Source, reaches, share_tenant};
+pub(crate) use self::live::{Asked, Held, Lifeless, Live, Source};
+pub(crate) use self::numbers::{NumberSet, Patterns, PermissionNumbers, Places, Words};
 use self::reach::Tenants;
-pub(crate) use self::signature::PermissionSignature;
+pub(crate) use self::reach::{reaches, share_tenant};
+pub(crate) use self::row::{Found, has};
 use self::slab::Slab;
 use self::table::Table;
 pub(crate) use self::trust::{Entrance, Trusts};
@@ -42,7 +46,7 @@ use crate::record::{
 ///
 /// A clone shares its structure with the original. What a directory answers depends on the records in it
 /// alone, not on the order in which they came.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Directory {
     pub(crate) subjects: Table<Subject, SubjectNode>,
     pub(crate) groups: Slab<GroupId, GroupNode>,
@@ -50,7 +54,11 @@ pub struct Directory {
     pub(crate) policies: Slab<PolicyId, PolicyNode>,
     pub(crate) bindings: HashTrieMapSync<BindingId, Arc<[Arc<Bound>]>>,
     glass: HashTrieMapSync<BreakGlassId, Slot<BreakGlassRecord>>,
-    built_in: Arc<[(BuiltInRole, PatternSet, Signatures)]>,
+    built_in: Arc<[(BuiltInRole, PatternSet, NumberSet)]>,
+    pub(crate) patterns: Patterns,
+    pub(crate) places: Places,
+    // INVARIANT: another one whenever a group, role or policy is, in this process never the same again.
+    epoch: u64,
     tenants: Tenants,
     pub(crate) trusts: Trusts,
     // Keys of families that this version does not know.
@@ -59,10 +67,22 @@ pub struct Directory {
     forbidding: Option<Revision>,
 }
 
+/// What is known of a role or policy without a look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// It says nothing of the permission.
+    Not,
+    /// The role's own patterns permit it, and nothing else of it speaks of it.
+    Plainly,
+    /// A policy speaks of it, or nobody knows.
+    Somehow,
+}
+
 impl Directory {
     /// A directory with nobody in it, which denies everything.
     #[must_use]
     pub fn new() -> Self {
+        let mut patterns = Patterns::new();
         Self {
             subjects: Table::new(),
             groups: Slab::new(),
@@ -70,7 +90,10 @@ impl Directory {
             policies: Slab::new(),
             bindings: HashTrieMapSync::new_sync(),
             glass: HashTrieMapSync::new_sync(),
-            built_in: BuiltInRole::ALL.iter().map(|role| built_in(*role)).collect(),
+            built_in: BuiltInRole::ALL.iter().map(|role| built_in(*role, &mut patterns)).collect(),
+            patterns,
+            places: Places::new(),
+            epoch: numbers::generation(),
             tenants: Tenants::new(),
             trusts: Trusts::new(),
             unknown: HashTrieSetSync::new_sync(),
@@ -241,25 +264,65 @@ impl Directory {
         }
     }
 
-    /// Whether the role or policy may say something of this permission: no when it certainly does not.
+    /// What the role or policy says of this permission, as far as that is known without a look at it.
     #[inline]
-    pub(crate) fn may_concern(&self, role: RoleNumber, permission: PermissionSignature) -> bool {
-        let policy_may = |number| {
-            let node: Option<&PolicyNode> = self.policies.at(number);
-            node.is_some_and(|node| node.record.is_unreadable() || node.signatures.may_match(permission))
-        };
+    pub(crate) fn speaks(&self, role: RoleNumber, numbers: &PermissionNumbers) -> Speaks {
         match role {
-            RoleNumber::Custom(number) => self.roles.at(number).is_some_and(|node| {
-                node.signatures.may_match(permission)
-                    || node.record.is_unreadable()
-                    || node.policies.iter().any(|(_, policy)| policy_may(*policy))
-            }),
+            RoleNumber::Custom(number) => {
+                let Some(node) = self.roles.at(number) else { return Speaks::Not };
+                if node.record.is_unreadable()
+                    || node.policies.iter().any(|(_, policy)| self.policy_speaks(*policy, numbers))
+                {
+                    return Speaks::Somehow;
+                }
+                if node.own.has_any(numbers) { Speaks::Plainly } else { Speaks::Not }
+            }
             RoleNumber::BuiltIn(name) => {
                 let built_in = self.built_in.iter().find(|(role, ..)| *role == name);
-                built_in.is_some_and(|(.., signatures)| signatures.may_match(permission))
+                let permits = built_in.is_some_and(|(.., own)| own.has_any(numbers));
+                if permits { Speaks::Plainly } else { Speaks::Not }
             }
-            RoleNumber::Policy(number) => policy_may(number),
+            RoleNumber::Policy(number) => {
+                if self.policy_speaks(number, numbers) {
+                    Speaks::Somehow
+                } else {
+                    Speaks::Not
+                }
+            }
         }
+    }
+
+    /// Adds to `plain` what the role permits by its own patterns, and to `other` what else is spoken of; whether anything
+    /// at all may be said of what is in neither.
+    pub(crate) fn join_spoken(&self, role: RoleNumber, plain: &mut NumberSet, other: &mut NumberSet) -> bool {
+        let mut is_unreadable = false;
+        let mut join_policy = |number| {
+            let node: Option<&PolicyNode> = self.policies.at(number);
+            is_unreadable |= node.is_some_and(|node| node.record.is_unreadable());
+            if let Some(node) = node {
+                other.join(&node.spoken_of);
+            }
+        };
+        match role {
+            RoleNumber::BuiltIn(name) => {
+                let built_in = self.built_in.iter().find(|(role, ..)| *role == name);
+                built_in.into_iter().for_each(|(.., own)| plain.join(own));
+            }
+            RoleNumber::Policy(number) => join_policy(number),
+            RoleNumber::Custom(number) => {
+                let Some(node) = self.roles.at(number) else { return false };
+                plain.join(&node.own);
+                node.policies.iter().for_each(|(_, policy)| join_policy(*policy));
+                is_unreadable |= node.record.is_unreadable();
+            }
+        }
+        is_unreadable
+    }
+
+    #[inline]
+    fn policy_speaks(&self, number: u32, numbers: &PermissionNumbers) -> bool {
+        let node: Option<&PolicyNode> = self.policies.at(number);
+        node.is_some_and(|node| node.spoken_of.has_any(numbers) || node.record.is_unreadable())
     }
 
     fn built_in(&self, name: BuiltInRole) -> Option<&PatternSet> {
@@ -333,14 +396,35 @@ impl Directory {
     }
 }
 
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory")
+            .field("subjects", &self.subjects)
+            .field("groups", &self.groups)
+            .field("roles", &self.roles)
+            .field("policies", &self.policies)
+            .field("bindings", &self.bindings)
+            .field("glass", &self.glass)
+            .field("patterns", &self.patterns)
+            .field("places", &self.places)
+            .field("tenants", &self.tenants)
+            .field("trusts", &self.trusts)
+            .field("unknown", &self.unknown)
+            .field("started", &self.started)
+            .field("forbidding", &self.forbidding)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Default for Directory {
     fn default() -> Self {
         Self::new()
     }
 }
 
-fn built_in(role: BuiltInRole) -> (BuiltInRole, PatternSet, Signatures) {
+fn built_in(role: BuiltInRole, numbers: &mut Patterns) -> (BuiltInRole, PatternSet, NumberSet) {
     let patterns = role.patterns();
-    let signatures = Signatures::of([&patterns]);
-    (role, patterns, signatures)
+    // Never left: they are there in every state.
+    let own = NumberSet::of(patterns.iter().map(|pattern| numbers.enter(pattern)));
+    (role, patterns, own)
 }

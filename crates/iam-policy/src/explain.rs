@@ -5,7 +5,7 @@ use state_store::{Key, LimitError};
 
 use crate::authorizer::{Authorizer, denial, near_bindings, near_miss};
 use crate::decision::{Decision, DenyReason, NearMiss, StatementRef};
-use crate::directory::{Entrance, Held, Live, PermissionSignature};
+use crate::directory::{Entrance, Held, Live, PermissionNumbers};
 use crate::holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, RoleRef, TrustId};
 use crate::key::Place;
 use crate::request::AccessRequest;
@@ -111,7 +111,7 @@ impl Authorizer<'_> {
         };
         let Ok(live) = self.directory().live(request.principal.rights_of()) else { return explanation };
         let Some(entrance) = live.entrance(request) else { return explanation };
-        let signature = PermissionSignature::of(request.permission);
+        let asked = self.directory().asked(request);
         for source in live.sources() {
             if source.enters(request.resource, &entrance) {
                 let unreadable = source.carried().unreadable.iter();
@@ -120,12 +120,12 @@ impl Authorizer<'_> {
                     .denying
                     .extend(unreadable.map(|&binding| DenyReason::UnreadableBinding { binding, via }));
             }
-            for held in source.concerning(request, signature, entrance) {
+            for held in source.concerning(request, asked, entrance) {
                 explanation.denying.extend(denial(&held, request));
                 explanation.allowing.extend(self.allowing(&held, request, &entrance));
             }
         }
-        explanation.near = near(&live, request, signature, entrance);
+        explanation.near = near(&live, request, &asked.numbers, entrance);
         explanation.allowing.truncate(MAX_EXPLAINED);
         explanation.denying.truncate(MAX_EXPLAINED);
         explanation
@@ -206,8 +206,8 @@ impl Authorizer<'_> {
         let subject = request.principal.rights_of();
         let Ok(live) = self.directory().live(subject) else { return };
         let Some(entrance) = live.entrance(request) else { return };
-        let signature = PermissionSignature::of(request.permission);
-        let mut all = live.sources().flat_map(|source| source.concerning(request, signature, entrance));
+        let asked = self.directory().asked(request);
+        let mut all = live.sources().flat_map(|source| source.concerning(request, asked, entrance));
         let allow = all.find_map(|held| {
             self.grant(&held, request, &entrance).filter(|allow| allow.binding() == binding)
         });
@@ -254,11 +254,11 @@ fn holder(subject: Subject, via: Option<GroupId>) -> Holder {
 fn near<'a>(
     live: &Live<'a>,
     request: &AccessRequest<'_>,
-    signature: PermissionSignature,
+    numbers: &PermissionNumbers,
     entrance: Entrance<'a>,
 ) -> Vec<NearMiss> {
     let mut near: Vec<NearMiss> = near_bindings(live, request, entrance)
-        .filter_map(|(source, (role, bound))| near_miss(&source, role, bound, request, signature, &entrance))
+        .filter_map(|(source, (role, bound))| near_miss(&source, role, bound, request, numbers, &entrance))
         .collect();
     near.sort_by_key(|miss| miss.missing);
     near.truncate(MAX_EXPLAINED);

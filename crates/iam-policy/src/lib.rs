@@ -13,6 +13,7 @@ mod directory;
 pub mod document;
 mod error;
 pub mod explain;
+pub mod handle;
 mod holder;
 mod key;
 pub mod lint;
@@ -43,6 +44,7 @@ pub use error::{
     ReachError, WriteError,
 };
 pub use explain::{Explanation, Fact};
+pub use handle::{PermissionHandle, ScopeHandle};
 pub use holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, RoleRef, TrustId};
 pub use key::PREFIX;
 pub use lint::{Finding, Lint};

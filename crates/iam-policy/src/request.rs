@@ -1,6 +1,7 @@
 use core_types::{Permission, Principal, Restriction, Scope, UnixTime};
 
 use crate::context::Context;
+use crate::handle::{PermissionHandle, ScopeHandle};
 
 static NOTHING_KNOWN: Context = Context::new();
 
@@ -21,6 +22,9 @@ pub struct AccessRequest<'a> {
     pub now: UnixTime,
     /// What else is known, for conditions; nothing, unless it is said.
     pub context: &'a Context,
+    // What was looked up before, of this permission and resource or of others.
+    pub(crate) permission_handle: Option<&'a PermissionHandle<'a>>,
+    pub(crate) scope_handle: Option<&'a ScopeHandle<'a>>,
 }
 
 impl<'a> AccessRequest<'a> {
@@ -33,7 +37,28 @@ impl<'a> AccessRequest<'a> {
         resource: &'a Scope,
         now: UnixTime,
     ) -> Self {
-        Self { principal, restriction, permission, resource, now, context: &NOTHING_KNOWN }
+        Self {
+            principal,
+            restriction,
+            permission,
+            resource,
+            now,
+            context: &NOTHING_KNOWN,
+            permission_handle: None,
+            scope_handle: None,
+        }
+    }
+
+    /// The same question, about a permission and a resource that were looked up before.
+    #[must_use]
+    pub const fn with_handles(
+        mut self,
+        permission: &'a PermissionHandle<'a>,
+        resource: &'a ScopeHandle<'a>,
+    ) -> Self {
+        (self.permission, self.resource) = (permission.permission, resource.scope);
+        (self.permission_handle, self.scope_handle) = (Some(permission), Some(resource));
+        self
     }
 
     /// The same question, with this known.

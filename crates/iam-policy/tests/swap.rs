@@ -54,6 +54,54 @@ fn readers_see_each_commit_whole_and_never_go_back_while_a_writer_swaps() {
     assert_eq!(replica.snapshot().revision(), last);
 }
 
+/// A group gives one right, then the other: what its members' bindings come to is worked out by many threads and for two
+/// states at once, and each thread has the answer of the state it asks.
+#[test]
+fn threads_that_ask_two_states_at_once_each_have_the_answer_of_theirs() {
+    let member = "usr_00000000000000000000000001";
+    let group = "grp_00000000000000000000000001";
+    let records = |role: &str| {
+        let text = format!(
+            r#"{{"version": 1,
+            "subjects": [{{"id": "{member}", "name": "alice", "home": "/", "state": "enabled"}}],
+            "groups": [{{"id": "{group}", "name": "team", "home": "/"}}],
+            "memberships": [{{"group": "{group}", "subject": "{member}"}}],
+            "bindings": [{{"id": "bnd_00000000000000000000000001", "role": "{role}", "holder": "{group}",
+              "scope": "/", "expires_at": "unlimited"}}]}}"#
+        );
+        iam_policy::document::DirectoryDocument::parse(text.as_bytes()).unwrap().directory()
+    };
+    let mut states = vec![records("apps-read")];
+    let binding = |role: &str| {
+        let data = format!(
+            r#"{{"id":"bnd_00000000000000000000000001","role":"{role}","holder":"{group}","scope":"/","expires_at":"unlimited"}}"#
+        );
+        put("binding", &format!("binding/{group}/bnd_00000000000000000000000001"), &data)
+    };
+    // Each state shares the member's record, and what was worked out for it, with those before.
+    for number in 1..6_u64 {
+        let mut next = states.last().unwrap().clone();
+        let role = if number.is_multiple_of(2) { "apps-read" } else { "databases-write" };
+        let (key, Write::Put(value)) = binding(role) else { unreachable!("a put") };
+        state_store::View::put(&mut next, &key, &value, Revision::new(number)).unwrap();
+        states.push(next);
+    }
+    std::thread::scope(|scope| {
+        for offset in 0..4_usize {
+            let states = &states;
+            scope.spawn(move || {
+                for round in 0..6000_usize {
+                    let at = round.wrapping_mul(offset + 1) % states.len();
+                    let authorizer = states.get(at).unwrap().at(Revision::new(7));
+                    let holds = [may(&authorizer, "apps:read"), may(&authorizer, "databases:write")];
+                    let is_even = at.is_multiple_of(2);
+                    assert_eq!(holds, [is_even, !is_even], "state {at}");
+                }
+            });
+        }
+    });
+}
+
 /// The batch that becomes the commit of this revision.
 fn swap(revision: u64) -> [(Key, Write); 2] {
     let [given, ended] = match revision.is_multiple_of(2) {

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use core_types::Subject;
+use core_types::{PermissionPattern, Subject};
 use state_store::{Key, Record, RecordError, Revision, Value, View, record};
 
-use super::index::{Bound, Carried, Kept, Membership, RoleNumber, Signatures, Slot};
+use super::index::{Bound, Carried, Kept, Membership, RoleNumber, Slot};
+use super::numbers::{NumberSet, Patterns, generation};
 use super::reach::Reach;
-use super::{Directory, RoleNode, SubjectNode};
+use super::row::RowCell;
+use super::{Directory, GroupNode, PolicyNode, RoleNode, SubjectNode};
 use crate::holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};
 use crate::key::{NoPlace, Place, Stamped};
-use crate::policy::Statement;
 use crate::record::{
     BindingRecord, BoundaryRecord, BreakGlassRecord, GroupRecord, MembershipRecord, PolicyRecord, RoleRecord,
     SubjectRecord, TrustRecord,
@@ -172,7 +173,8 @@ impl Directory {
         };
         if let Some(number) = number {
             let (holder, id) = (bound.record.holder, bound.record.id);
-            self.edit_carried(holder, |carried| carried.bindings.insert(number, Arc::clone(&bound)));
+            let place = self.places.enter(&bound.record.scope);
+            self.edit_carried(holder, |carried| carried.bindings.insert(number, place, Arc::clone(&bound)));
             // One, unless ids were made by hand.
             let others = self.bindings.get(&id).into_iter().flat_map(|same| same.iter().cloned());
             let mut same: Vec<Arc<Bound>> = others.chain([bound]).collect();
@@ -187,6 +189,7 @@ impl Directory {
         let same = self.bindings.get(&id).cloned().unwrap_or_default();
         let Some(bound) = same.iter().find(|bound| bound.record.holder == holder) else { return };
         self.edit_carried(holder, |carried| carried.bindings.remove(id));
+        self.places.leave(&bound.record.scope);
         match bound.record.role {
             RoleRef::BuiltIn(_) => {}
             RoleRef::Custom(role) => {
@@ -220,28 +223,40 @@ impl Directory {
     }
 
     fn set_group(&mut self, id: GroupId, record: Slot<GroupRecord>) {
-        self.groups.edit(id, |node| node.set_record(record));
+        self.edit_group(id, |node| node.set_record(record));
     }
 
     fn set_role(&mut self, id: RoleId, record: Slot<RoleRecord>) {
         let role = record.present();
-        let signatures = Signatures::of(role.map(|role| &role.permissions));
+        let own = enter(&mut self.patterns, role.iter().flat_map(|role| role.permissions.iter()));
         let wanted = role.into_iter().flat_map(|role| role.policies.iter().copied());
         let policies = wanted.filter_map(|policy| Some((policy, self.use_policy(policy)?))).collect();
-        let mut former = Arc::default();
-        self.roles.edit(id, |node| {
-            former = core::mem::replace(&mut node.policies, policies);
-            (node.record, node.signatures) = (record, signatures);
+        let mut former = (Arc::default(), Slot::Absent);
+        self.edit_role(id, |node| {
+            former = (
+                core::mem::replace(&mut node.policies, policies),
+                core::mem::replace(&mut node.record, record),
+            );
+            node.own = own;
         });
-        for (policy, _) in former.iter() {
+        for (policy, _) in former.0.iter() {
             self.release_policy(*policy);
+        }
+        for pattern in former.1.present().into_iter().flat_map(|role| role.permissions.iter()) {
+            self.patterns.leave(pattern);
         }
     }
 
     fn set_policy(&mut self, id: PolicyId, record: Slot<PolicyRecord>) {
-        let statements = record.present().into_iter().flat_map(|policy| policy.document.statements());
-        let signatures = Signatures::of(statements.map(Statement::permissions));
-        self.policies.edit(id, |node| (node.record, node.signatures) = (record, signatures));
+        let spoken_of = enter(&mut self.patterns, record.present().into_iter().flat_map(patterns_of));
+        let mut former = Slot::Absent;
+        self.edit_policy(id, |node| {
+            former = core::mem::replace(&mut node.record, record);
+            node.spoken_of = spoken_of;
+        });
+        for pattern in former.present().into_iter().flat_map(patterns_of) {
+            self.patterns.leave(pattern);
+        }
     }
 
     fn use_policy(&mut self, policy: PolicyId) -> Option<u32> {
@@ -256,7 +271,7 @@ impl Directory {
         match holder {
             Holder::Subject(subject) => self.edit_subject(subject, |node| change(&mut node.carried)),
             Holder::Group(group) => {
-                self.groups.edit(group, |node| change(&mut node.carried));
+                self.edit_group(group, |node| change(&mut node.carried));
             }
         }
     }
@@ -268,9 +283,40 @@ impl Directory {
         self.tenants.leave(&former.unwrap_or_default());
     }
 
+    // What a group carries, or a role or policy says, is in rows; how many refer to it is not.
+
+    fn edit_group<R>(&mut self, id: GroupId, change: impl FnOnce(&mut GroupNode) -> R) -> Option<u32> {
+        self.epoch = generation();
+        self.groups.edit(id, change)
+    }
+
+    fn edit_role<R>(&mut self, id: RoleId, change: impl FnOnce(&mut RoleNode) -> R) -> Option<u32> {
+        self.epoch = generation();
+        self.roles.edit(id, change)
+    }
+
+    fn edit_policy<R>(&mut self, id: PolicyId, change: impl FnOnce(&mut PolicyNode) -> R) -> Option<u32> {
+        self.epoch = generation();
+        self.policies.edit(id, change)
+    }
+
     fn edit_subject(&mut self, subject: Subject, change: impl FnOnce(&mut SubjectNode)) {
+        let change = |node: &mut SubjectNode| {
+            change(node);
+            node.row = RowCell::default();
+        };
         self.subjects.edit(subject, change, |node| !node.is_empty());
     }
+}
+
+/// The numbers of these, each used once more.
+fn enter<'p>(numbers: &mut Patterns, patterns: impl IntoIterator<Item = &'p PermissionPattern>) -> NumberSet {
+    NumberSet::of(patterns.into_iter().map(|pattern| numbers.enter(pattern)))
+}
+
+/// Those of all statements.
+fn patterns_of(policy: &PolicyRecord) -> impl Iterator<Item = &PermissionPattern> {
+    policy.document.statements().iter().flat_map(|statement| statement.permissions().iter())
 }
 
 fn read<R: Record>(value: &Value, fits_key: impl FnOnce(&R) -> bool) -> Result<R, RecordError> {

@@ -1,15 +1,16 @@
 use core::cmp::Ordering;
 use std::sync::Arc;
 
-use core_types::Scope;
+use core_types::{Limit, Scope, UnixTime};
 use state_store::Revision;
 
+use super::numbers::NumberSet;
 use super::reach::Reach;
-use super::signature::{PatternSignature, PermissionSignature, ScopeSignature};
+use super::row::RowCell;
+use super::signature::ScopeSignature;
 use super::slab::Node;
 use crate::builtin::BuiltInRole;
 use crate::holder::{BindingId, GroupId, PolicyId};
-use crate::pattern_set::PatternSet;
 use crate::record::{
     BindingRecord, BoundaryRecord, GroupRecord, PolicyRecord, RoleRecord, SubjectRecord, SubjectState,
 };
@@ -108,10 +109,37 @@ pub(crate) struct Bindings {
 
 /// A binding, and what is needed to pass it over quickly.
 #[derive(Debug, Clone)]
-struct Entry {
+pub(crate) struct Entry {
     scope: ScopeSignature,
-    role: RoleNumber,
-    bound: Arc<Bound>,
+    /// The number of the scope; valid as long as the directory counts it.
+    place: u32,
+    has_end: bool,
+    pub(crate) role: RoleNumber,
+    pub(crate) bound: Arc<Bound>,
+}
+
+impl Entry {
+    pub(super) const fn place(&self) -> u32 {
+        self.place
+    }
+
+    pub(super) const fn has_end(&self) -> bool {
+        self.has_end
+    }
+
+    /// Whether the binding's scope contains the resource.
+    #[inline]
+    fn contains(&self, resource: &Scope, chain: Option<&[u32]>) -> bool {
+        match chain {
+            Some(chain) => chain.contains(&self.place),
+            None => self.scope.may_contain(resource) && self.bound.record.scope.contains(resource),
+        }
+    }
+
+    #[inline]
+    pub(super) fn has_ended(&self, now: UnixTime) -> bool {
+        self.has_end && self.bound.record.is_expired(now)
+    }
 }
 
 /// Where the role of a binding is found without a search.
@@ -131,24 +159,30 @@ impl Bindings {
         self.sorted.len()
     }
 
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.sorted.iter()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RoleNumber, &Bound)> {
         self.sorted.iter().map(|entry| (entry.role, entry.bound.as_ref()))
     }
 
-    /// Those whose scope may contain `resource`, in order: look closer.
+    /// Those whose scope contains `resource`, in order; with the numbers of all scopes that do, if they were looked up.
     #[inline]
-    pub(crate) fn around<'a, 'r>(
+    pub(super) fn around<'a, 'r>(
         &'a self,
         resource: &'r Scope,
-    ) -> impl Iterator<Item = (RoleNumber, &'a Bound)> + use<'a, 'r> {
-        let near = self.sorted.iter().filter(move |entry| entry.scope.may_contain(resource));
-        near.map(|entry| (entry.role, entry.bound.as_ref()))
+        chain: Option<&'r [u32]>,
+    ) -> impl Iterator<Item = &'a Entry> + use<'a, 'r> {
+        self.sorted.iter().filter(move |entry| entry.contains(resource, chain))
     }
 
-    pub(super) fn insert(&mut self, role: RoleNumber, bound: Arc<Bound>) {
-        let place = self.sorted.partition_point(|other| order(&other.bound.record, &bound.record).is_lt());
-        let (before, after) = self.sorted.split_at_checked(place).unwrap_or_default();
-        let entry = Entry { scope: ScopeSignature::of(&bound.record.scope), role, bound };
+    pub(super) fn insert(&mut self, role: RoleNumber, place: u32, bound: Arc<Bound>) {
+        let at = self.sorted.partition_point(|other| order(&other.bound.record, &bound.record).is_lt());
+        let (before, after) = self.sorted.split_at_checked(at).unwrap_or_default();
+        let record = &bound.record;
+        let has_end = matches!(record.expires_at, Limit::Only(_));
+        let entry = Entry { scope: ScopeSignature::of(&record.scope), place, has_end, role, bound };
         self.sorted = before.iter().cloned().chain([entry]).chain(after.iter().cloned()).collect();
     }
 
@@ -173,6 +207,8 @@ pub(crate) struct SubjectNode {
     pub(crate) carried: Carried,
     /// Sorted by group.
     pub(crate) groups: Arc<[Membership]>,
+    // INVARIANT: made of this node as it is.
+    pub(super) row: RowCell,
 }
 
 /// That a subject is a member of a group.
@@ -262,7 +298,8 @@ impl Node for GroupNode {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RoleNode {
     pub(crate) record: Slot<RoleRecord>,
-    pub(crate) signatures: Signatures,
+    /// What it permits by its own patterns.
+    pub(crate) own: NumberSet,
     /// The policies that come with it, by id, and where they are found without a search.
     pub(crate) policies: Arc<[(PolicyId, u32)]>,
     /// How many bindings bind it.
@@ -280,7 +317,8 @@ impl Node for RoleNode {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PolicyNode {
     pub(crate) record: Slot<PolicyRecord>,
-    pub(crate) signatures: Signatures,
+    /// Of what any of its statements speaks.
+    pub(crate) spoken_of: NumberSet,
     /// How many bindings bind it, and roles bring it.
     pub(crate) uses: usize,
     pub(crate) stamp: Option<Revision>,
@@ -289,23 +327,5 @@ pub(crate) struct PolicyNode {
 impl Node for PolicyNode {
     fn is_empty(&self) -> bool {
         self.record.is_absent() && self.uses == 0 && self.stamp.is_none()
-    }
-}
-
-/// The signatures of the patterns of a role or a policy.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Signatures {
-    all: Arc<[PatternSignature]>,
-}
-
-impl Signatures {
-    pub(crate) fn of<'a>(sets: impl IntoIterator<Item = &'a PatternSet>) -> Self {
-        Self { all: sets.into_iter().flat_map(PatternSet::iter).map(PatternSignature::of).collect() }
-    }
-
-    /// Whether one of the patterns may match.
-    #[inline]
-    pub(crate) fn may_match(&self, permission: PermissionSignature) -> bool {
-        self.all.iter().any(|pattern| pattern.may_match(permission))
     }
 }

@@ -1,13 +1,17 @@
 //! What a subject holds: from where, and whether each of it counts.
 
+use core::ptr;
+
 use core_types::{Scope, Subject, UnixTime};
 use state_store::Revision;
 
-use super::index::{Bound, Carried, Kept};
+use super::index::{Bound, Carried, Entry, Kept};
+use super::numbers::PermissionNumbers;
 use super::reach::Reach;
-use super::{Clause, Directory, Entrance, PermissionSignature, RoleNumber, Said, Slot, SubjectNode};
+use super::{Clause, Directory, Entrance, RoleNumber, Said, Slot, Speaks, SubjectNode};
 use crate::condition::Truth;
 use crate::decision::{DenyReason, Missing, StatementRef};
+use crate::handle::PermissionHandle;
 use crate::holder::GroupId;
 use crate::policy::Effect;
 use crate::record::{BoundaryRecord, GroupRecord, SubjectRecord, TrustRecord};
@@ -36,9 +40,9 @@ impl From<Lifeless> for DenyReason {
 /// A subject that is known, readable and enabled.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Live<'a> {
-    directory: &'a Directory,
+    pub(super) directory: &'a Directory,
     id: Subject,
-    node: &'a SubjectNode,
+    pub(super) node: &'a SubjectNode,
 }
 
 impl Directory {
@@ -123,6 +127,34 @@ impl<'a> Live<'a> {
     /// trust is nobody's to pass on.
     pub(crate) fn held(&self, now: UnixTime) -> impl Iterator<Item = Held<'a>> + use<'a> {
         self.sources().flat_map(move |source| source.held(now))
+    }
+}
+
+/// What is asked, in numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'r> {
+    pub(crate) numbers: PermissionNumbers,
+    /// The places that contain the resource, where they were looked up.
+    pub(crate) chain: Option<&'r [u32]>,
+}
+
+impl Directory {
+    /// The places that contain the request's resource, where they were looked up.
+    pub(crate) fn chain_of<'r>(&self, request: &AccessRequest<'r>) -> Option<&'r [u32]> {
+        let scope = request.scope_handle.filter(|handle| ptr::eq(handle.scope, request.resource));
+        scope.and_then(|handle| self.places.of_handle(handle))
+    }
+
+    /// What the request asks, in numbers: those of its handles, where these are of this state and of what is asked.
+    #[inline]
+    pub(crate) fn asked<'r>(&self, request: &AccessRequest<'r>) -> Asked<'r> {
+        let is_asked = |handle: &&PermissionHandle<'r>| ptr::eq(handle.permission, request.permission);
+        let permission = request.permission_handle.filter(is_asked);
+        let numbers = permission.and_then(|handle| self.patterns.of_handle(handle));
+        Asked {
+            numbers: numbers.unwrap_or_else(|| self.patterns.of(request.permission)),
+            chain: self.chain_of(request),
+        }
     }
 }
 
@@ -222,33 +254,53 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// The bindings that count now and whose scope contains the resource, with all that they say, if any of it
-    /// may be about the permission.
+    /// The bindings that count now and whose scope contains the resource, in order, and what is known of what they say
+    /// of the permission, if it may be something.
+    #[inline]
+    pub(crate) fn speaking<'r>(
+        &self,
+        request: &'r AccessRequest<'_>,
+        asked: Asked<'r>,
+        entrance: Entrance<'a>,
+    ) -> impl Iterator<Item = (&'a Entry, Speaks)> + use<'a, 'r> {
+        let source = *self;
+        let mut enters = None;
+        source.carried.bindings.around(request.resource, asked.chain).filter_map(move |entry| {
+            let speaks = source.directory.speaks(entry.role, &asked.numbers);
+            if speaks == Speaks::Not || entry.has_ended(request.now) {
+                return None;
+            }
+            // A scope below the root that contains the resource is of the same tenant.
+            let counts = if entry.bound.depth == 0 {
+                source.reaches(&entry.bound.record.scope)
+            } else {
+                *enters.get_or_insert_with(|| source.enters(request.resource, &entrance))
+            };
+            counts.then_some((entry, speaks))
+        })
+    }
+
+    /// The same, with all that the bindings say.
     pub(crate) fn concerning<'r>(
         &self,
         request: &'r AccessRequest<'_>,
-        signature: PermissionSignature,
+        asked: Asked<'r>,
         entrance: Entrance<'a>,
     ) -> impl Iterator<Item = Held<'a>> + use<'a, 'r> {
         let source = *self;
-        let around = source.carried.bindings.around(request.resource);
-        let mut enters = None;
-        let counting = around.filter(move |(role, bound)| {
-            let scope = &bound.record.scope;
-            source.directory.may_concern(*role, signature)
-                && scope.contains(request.resource)
-                && !bound.record.is_expired(request.now)
-                // A scope below the root that contains the resource is of the same tenant.
-                && if scope.is_root() {
-                    source.reaches(scope)
-                } else {
-                    *enters.get_or_insert_with(|| source.enters(request.resource, &entrance))
-                }
-        });
-        counting.flat_map(move |(role, bound)| {
-            let said = source.directory.clauses(role, &bound.record.scope);
-            said.map(move |said| Held { source, bound, said })
-        })
+        self.speaking(request, asked, entrance).flat_map(move |(entry, _)| source.said_by(entry))
+    }
+
+    /// All that the binding says.
+    pub(crate) fn said_by(self, entry: &'a Entry) -> impl Iterator<Item = Held<'a>> + use<'a> {
+        let bound = entry.bound.as_ref();
+        let said = self.directory.clauses(entry.role, &bound.record.scope);
+        said.map(move |said| Held { source: self, bound, said })
+    }
+
+    /// Whether the role that is bound so is at home there.
+    pub(crate) fn is_at_home(&self, entry: &Entry) -> bool {
+        self.directory.is_role_at(entry.role, &entry.bound.record.scope)
     }
 
     /// Whether the binding counts at all.
@@ -263,13 +315,13 @@ impl<'a> Source<'a> {
         role: RoleNumber,
         bound: &Bound,
         request: &AccessRequest<'_>,
-        signature: PermissionSignature,
+        numbers: &PermissionNumbers,
         entrance: &Entrance<'_>,
     ) -> Option<(Missing, Option<StatementRef>)> {
         let record = &bound.record;
         let is_here = record.scope.contains(request.resource);
         // Most bindings lack both the scope and the role or its permission: that is more than one thing.
-        if !is_here && !self.directory.may_concern(role, signature) {
+        if !is_here && self.directory.speaks(role, numbers) == Speaks::Not {
             return None;
         }
         let (is_expired, is_out_of_reach) =
@@ -296,15 +348,4 @@ impl<'a> Source<'a> {
         });
         lacks.min_by_key(|(missing, _)| *missing)
     }
-}
-
-/// Whether what has its home at `home` can hold anything at `scope`: the root's anywhere, others within the
-/// first level (the tenant) of their home.
-pub(crate) fn reaches(home: &Scope, scope: &Scope) -> bool {
-    home.is_root() || home.first_level() == scope.first_level()
-}
-
-/// Whether two homes are of one tenant, or one of them is the root, which is no tenant's.
-pub(crate) fn share_tenant(a: &Scope, b: &Scope) -> bool {
-    a.is_root() || b.is_root() || reaches(a, b)
 }

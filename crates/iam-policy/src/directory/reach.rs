@@ -28,11 +28,7 @@ impl Reach {
         match self {
             Self::Nowhere => false,
             Self::Everywhere => true,
-            // The tenant is a whole first level, so that a '/' after it is a level's border.
-            Self::Within(tenant) => scope
-                .as_path()
-                .strip_prefix(&**tenant)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            Self::Within(tenant) => lies_within(scope, tenant),
         }
     }
 
@@ -43,6 +39,24 @@ impl Reach {
             Self::Within(tenant) => Some(tenant),
         }
     }
+}
+
+/// Whether what has its home at `home` can hold anything at `scope`: the root's anywhere, others within the
+/// first level (the tenant) of their home.
+pub(crate) fn reaches(home: &Scope, scope: &Scope) -> bool {
+    home.is_root() || lies_within(scope, home.first_level())
+}
+
+/// Whether two homes are of one tenant, or one of them is the root, which is no tenant's.
+pub(crate) fn share_tenant(a: &Scope, b: &Scope) -> bool {
+    a.is_root() || b.is_root() || reaches(a, b)
+}
+
+/// A tenant is a whole first level, so that a '/' after it is a level's border.
+#[inline]
+fn lies_within(scope: &Scope, tenant: &str) -> bool {
+    let rest = scope.as_path().strip_prefix(tenant);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The tenants of all subjects, each text kept once: there are few, and decisions look at them often.

@@ -1,6 +1,7 @@
 //! The library and the slow evaluator say the same, to the last detail.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use core_types::{Limit, Principal, Scope};
 use iam_policy::{AccessRequest, Context, Decision, DenyReason, Directory, StatementRef};
@@ -59,12 +60,17 @@ proptest! {
             let request = AccessRequest::new(&principal, restriction, permission, resource, *now);
             let request = request.with_context(&context);
             let authorizer = directory.at(REVISION);
+            let handles: Vec<_> = candidates.iter().map(|permission| authorizer.permission(permission)).collect();
+            let place = authorizer.scope(resource);
+            let with_handles = request.with_handles(&handles[0], &place);
+            let can_of: Vec<_> = authorizer.what_can_of(&with_handles, &handles).collect();
             let can: Vec<_> = authorizer.what_can(&request, &candidates).collect();
             let one_by_one: Vec<_> = candidates
                 .iter()
                 .filter(|permission| is_allowed(&directory, &with_permission(question, permission)))
                 .collect();
-            prop_assert_eq!(can, one_by_one);
+            prop_assert_eq!(&can, &one_by_one);
+            prop_assert_eq!(can_of, one_by_one);
             let resources: Vec<_> = questions.iter().map(|question| question.resource.clone()).collect();
             let on: Vec<_> = authorizer.filter(&request, &resources).collect();
             let at = |resource: &Scope| Question { resource: resource.clone(), ..question.clone() };
@@ -109,6 +115,18 @@ pub(crate) fn decide(directory: &Directory, question: &Question) -> Verdict {
     let request = request.with_context(&context);
     let decision = authorizer.authorize(&request);
     assert_eq!(decision.revision(), REVISION);
+    // What was looked up decides the same, be it of this state, of another one, or of something else.
+    static EMPTY: LazyLock<Directory> = LazyLock::new(Directory::new);
+    for state in [directory, &EMPTY] {
+        let handles = (state.at(REVISION).permission(permission), state.at(REVISION).scope(resource));
+        let with_handles = request.with_handles(&handles.0, &handles.1);
+        assert_eq!(authorizer.authorize(&with_handles), decision);
+        let (other, root) = ("other:thing".parse().unwrap(), Scope::root());
+        let others = (state.at(REVISION).permission(&other), state.at(REVISION).scope(&root));
+        let mut mixed = request.with_handles(&others.0, &others.1);
+        (mixed.permission, mixed.resource) = (permission, resource);
+        assert_eq!(authorizer.authorize(&mixed), decision);
+    }
     let named = |statement: Option<StatementRef>| statement.map(|it| (it.policy, it.index));
     match decision {
         Decision::Allow(allow) => {
