@@ -42,6 +42,13 @@ impl<'a> Authorizer<'a> {
         self.revision
     }
 
+    /// The same, if its state has everything up to this revision, so that who wrote at it reads its own writes; `None`
+    /// where it lags behind: wait with [`Replica::applied`](state_store::Replica::applied), or refuse.
+    #[must_use]
+    pub fn at_least(self, revision: Revision) -> Option<Self> {
+        (self.revision >= revision).then_some(self)
+    }
+
     pub(crate) const fn directory(&self) -> &'a Directory {
         self.directory
     }

@@ -162,6 +162,14 @@ fn a_cursor_of_another_state_is_refused_here_too() {
 }
 
 #[test]
+fn a_state_that_lags_behind_a_write_does_not_answer_for_it() {
+    let directory = alice_with("apps:read", "/").directory();
+    let authorizer = directory.at(REVISION);
+    assert!(authorizer.at_least(Revision::ZERO).is_some() && authorizer.at_least(REVISION).is_some());
+    assert!(authorizer.at_least(Revision::new(REVISION.get() + 1)).is_none());
+}
+
+#[test]
 fn a_batch_is_answered_in_order_by_one_state() {
     let directory = alice_with("apps:read", "/").directory();
     let (principal, whole) = (Principal::subject(crate::world::user(1)), Restriction::unrestricted());
