@@ -73,16 +73,11 @@ impl<'a> Authorizer<'a> {
         };
         let asked = self.directory.asked(request);
         if let Entrance::Home = entrance {
-            let looked_up;
-            let chain = match asked.chain {
-                Some(chain) => chain,
-                None => {
-                    looked_up = self.directory.places.handle(request.resource);
-                    looked_up.chain()
-                }
-            };
             let row = live.row();
-            match row.as_deref().map_or(Found::Opaque, |row| row.find(&asked.numbers, chain)) {
+            match row
+                .as_deref()
+                .map_or(Found::Opaque, |row| row.find(&asked.numbers, (request.resource, asked.chain)))
+            {
                 Found::Nothing => return deny(DenyReason::NoGrant),
                 Found::Plain(origin) => {
                     return self.limited(

@@ -75,16 +75,11 @@ impl Authorizer<'_> {
         }
         // A trust lists some permissions, and not others.
         let Some(Entrance::Home) = live.entrance(request) else { return Known::OneByOne };
-        let looked_up;
-        let chain = match self.directory().chain_of(request) {
-            Some(chain) => chain,
-            None => {
-                looked_up = self.directory().places.handle(request.resource);
-                looked_up.chain()
-            }
-        };
+        let chain = self.directory().chain_of(request);
         let row = live.row();
-        let Some(sets) = row.as_deref().and_then(|row| row.sets(chain)) else { return Known::OneByOne };
+        let Some(sets) = row.as_deref().and_then(|row| row.sets(request.resource, chain)) else {
+            return Known::OneByOne;
+        };
         let mut any = sets[0];
         any.iter_mut().zip(&sets[1]).for_each(|(word, more)| *word |= more);
         let boundary = match live.boundary() {

@@ -13,6 +13,7 @@ use core_types::Scope;
 use super::index::{Bound, Entry};
 use super::live::{Live, Source};
 use super::numbers::{NumberSet, PermissionNumbers, WORDS};
+use super::signature::ScopeSignature;
 use super::{Directory, RoleNumber};
 use crate::holder::GroupId;
 
@@ -32,7 +33,7 @@ pub(crate) struct Row {
     is_opaque: bool,
     /// How many words a set has.
     width: usize,
-    places: Box<[u32]>,
+    places: Box<[Place]>,
     // Per place two sets: what is permitted, and what else is spoken of.
     words: Box<[u64]>,
     // Per place, for each number in the first set in order, which origin decides.
@@ -40,6 +41,30 @@ pub(crate) struct Row {
     // Where the ranks of each place begin.
     starts: Box<[usize]>,
     origins: Box<[Origin]>,
+}
+
+/// A scope at which something is bound.
+struct Place {
+    number: u32,
+    signature: ScopeSignature,
+    // One that is bound there.
+    bound: Arc<Bound>,
+}
+
+impl Place {
+    fn of(entry: &Entry) -> Self {
+        let signature = ScopeSignature::of(&entry.bound.record.scope);
+        Self { number: entry.place(), signature, bound: Arc::clone(&entry.bound) }
+    }
+
+    /// Whether it contains the resource; with the numbers of all scopes that do, if they were looked up.
+    #[inline]
+    fn contains(&self, resource: &Scope, chain: Option<&[u32]>) -> bool {
+        match chain {
+            Some(chain) => chain.contains(&self.number),
+            None => self.signature.may_contain(resource) && self.bound.record.scope.contains(resource),
+        }
+    }
 }
 
 /// A binding that permits something; in the order in which bindings decide.
@@ -60,14 +85,18 @@ pub(crate) enum Found<'r> {
 
 impl Row {
     #[inline]
-    pub(crate) fn find(&self, numbers: &PermissionNumbers, chain: &[u32]) -> Found<'_> {
+    pub(crate) fn find(
+        &self,
+        numbers: &PermissionNumbers,
+        (resource, chain): (&Scope, Option<&[u32]>),
+    ) -> Found<'_> {
         if self.is_opaque {
             return Found::Opaque;
         }
         let mut first: Option<u8> = None;
         let sets = self.words.chunks_exact(self.width.saturating_mul(2).max(1));
         for (at, (place, sets)) in self.places.iter().zip(sets).enumerate() {
-            if !chain.contains(place) {
+            if !place.contains(resource, chain) {
                 continue;
             }
             let (plain, other) = sets.split_at_checked(self.width).unwrap_or_default();
@@ -88,13 +117,13 @@ impl Row {
     }
 
     /// All that is permitted at a place, and all that is spoken of otherwise; `None` when that is everything.
-    pub(crate) fn sets(&self, chain: &[u32]) -> Option<[[u64; WORDS]; 2]> {
+    pub(crate) fn sets(&self, resource: &Scope, chain: Option<&[u32]>) -> Option<[[u64; WORDS]; 2]> {
         if self.is_opaque {
             return None;
         }
         let mut all = [[0; WORDS]; 2];
         let sets = self.words.chunks_exact(self.width.saturating_mul(2).max(1));
-        for (_, sets) in self.places.iter().zip(sets).filter(|(place, _)| chain.contains(place)) {
+        for (_, sets) in self.places.iter().zip(sets).filter(|(place, _)| place.contains(resource, chain)) {
             for (all, set) in all.iter_mut().zip(sets.chunks_exact(self.width.max(1))) {
                 all.iter_mut().zip(set).for_each(|(word, more)| *word |= more);
             }
@@ -158,7 +187,7 @@ impl<'a> Live<'a> {
 /// A row that is being made.
 #[derive(Default)]
 struct Draft {
-    places: Vec<(u32, Level)>,
+    places: Vec<(Place, Level)>,
     origins: Vec<Origin>,
 }
 
@@ -191,10 +220,10 @@ impl Draft {
             other.join(&plain);
             plain = NumberSet::default();
         }
-        let at = match self.places.iter().position(|(place, _)| *place == entry.place()) {
+        let at = match self.places.iter().position(|(place, _)| place.number == entry.place()) {
             Some(at) => at,
             None => {
-                self.places.push((entry.place(), Level::default()));
+                self.places.push((Place::of(entry), Level::default()));
                 self.places.len().checked_sub(1)?
             }
         };
@@ -233,7 +262,7 @@ impl Draft {
             epoch,
             is_opaque: false,
             width,
-            places: self.places.iter().map(|(place, _)| *place).collect(),
+            places: self.places.into_iter().map(|(place, _)| place).collect(),
             words: words.into(),
             ranks: ranks.into(),
             starts: starts.into(),
