@@ -50,7 +50,7 @@ proptest! {
     }
 
     #[test]
-    fn what_can_and_filter_are_each_asked_by_itself(world in arb_world(), questions in arb_questions(20)) {
+    fn what_can_and_filter_are_each_asked_by_itself(world in arb_world(), questions in arb_questions(10)) {
         let directory = world.directory();
         let candidates: Vec<_> = questions.iter().map(|question| question.permission.clone()).collect();
         for question in &questions {
