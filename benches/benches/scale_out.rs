@@ -192,8 +192,8 @@ fn load(server: &Server) {
     let before = resident_bytes();
     let begun = Instant::now();
     let prefix = Prefix::new("loaded/").unwrap();
-    let opened =
-        Replica::open(store, prefix, Records::<Loaded>::new(), Duration::from_secs(60), &SystemClock::new());
+    let clock = SystemClock::new();
+    let opened = Replica::open(store, prefix, Records::<Loaded>::new(), Duration::from_secs(60), &clock);
     let (replica, _driver) = block_on(opened).unwrap();
     let took = begun.elapsed();
     let count = replica.snapshot().view().len();
