@@ -114,6 +114,7 @@ pub fn run(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Answer
         (Some("iam"), Some("who-can")) => iam::who_can(parser, streams),
         (Some("iam"), Some("what-can")) => iam::what_can(parser, streams),
         (Some("iam"), Some("import")) => iam_import::import(parser, streams),
+        (Some("iam"), Some("export")) => iam::export(parser, streams),
         (Some("ssh"), Some("check")) => ssh::check(parser, streams),
         (Some("ssh"), Some("signing-key")) => ssh::bundle::signing_key(parser, streams),
         (Some("state"), Some("copy")) => state::copy(parser, streams),
@@ -227,6 +228,8 @@ const USAGE: &str = "usage: palisade NOUN VERB …
   iam what-can --policies FILE PRINCIPAL SCOPE
   iam import --from aws|kubernetes|casbin FILE|-… [--scope S] [--arn-prefix P] [--report]
                                           that system's policies as a directory; or what became of each statement
+  iam export --policies FILE POLICY [--arn-prefix P] [--report]
+                                          a policy (its id) as a document in AWS's form; or what became of each statement
                                           (iam verbs take --now MILLISECONDS; else it is now)
   ssh check FILE|- [--block-list FILE]…   would each line be admitted as a public key? lists as badkeys' blocklist.dat
   ssh signing-key FILE                    makes a key for signing bundles, prints its public half

@@ -317,3 +317,40 @@ fn wrong_words_are_wrong_usage() {
         palisade(&["iam", "check", "--from", "aws", "--policies", "no-such-file", "--requests", "-"], b"");
     assert_eq!(exit, 1);
 }
+
+#[test]
+fn a_policy_is_exported_in_the_form_of_aws_and_read_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("directory.json");
+    let file = file.to_str().expect("a path");
+    let policy = |number: u8, statement: Value| {
+        json!({"id": format!("pol_0000000000000000000000000{number}"), "name": "p", "home": "/",
+            "document": {"statements": [statement]}})
+    };
+    let said = json!({"effect": "allow", "permissions": ["s3:read", "s3:list"], "scopes": {"only": ["project/web"]},
+        "conditions": []});
+    let unsaid =
+        json!({"effect": "deny", "permissions": ["*:delete"], "scopes": "unlimited", "conditions": []});
+    let directory = json!({"version": 1, "policies": [policy(1, said), policy(2, unsaid)]});
+    std::fs::write(file, directory.to_string()).expect("a file");
+
+    let export = |more: &[&str]| palisade(&[&["iam", "export", "--policies", file], more].concat(), b"");
+    let (exit, printed, said) = export(&["pol_00000000000000000000000001"]);
+    assert_eq!(exit, 0, "{said}");
+    let document = rows(&printed).remove(0);
+    assert_eq!(document["Statement"][0]["Effect"], "Allow", "{document}");
+    let aws = folder.path().join("aws.json");
+    std::fs::write(&aws, &printed).expect("a file");
+    let (exit, again, said) =
+        palisade(&["iam", "import", "--from", "aws", aws.to_str().expect("a path")], b"");
+    assert_eq!(exit, 0, "{said}");
+    assert!(again.contains("\"s3:read\"") && again.contains("project/web"), "{again}");
+    let (exit, printed, _) = export(&["pol_00000000000000000000000001", "--report"]);
+    assert_eq!((exit, rows(&printed)[0]["fidelity"].clone()), (0, json!("exact")));
+
+    // What is denied must not be lost on the way.
+    let (exit, printed, _) = export(&["pol_00000000000000000000000002"]);
+    assert_eq!((exit, rows(&printed)[0]["fidelity"].clone()), (1, json!("refused")));
+    assert_eq!(export(&["pol_00000000000000000000000003"]).0, 2);
+    assert_eq!(export(&[]).0, 2);
+}

@@ -6,14 +6,14 @@ mod show;
 use core_types::{Permission, Principal, Restriction, Scope};
 use iam_policy::diff::{Direction, diff};
 use iam_policy::document::{AnswerDocument, MAX_REQUEST_BYTES, Outcome, RequestDocument};
-use iam_policy::{AccessRequest, Context, Decision};
+use iam_policy::{AccessRequest, Context, Decision, PolicyId};
 use serde_json::json;
 use state_store::Revision;
 
 use self::arguments::Arguments;
 use self::show::{Row, described};
 use super::input::{Line, each_line};
-use super::{Answer, CliError, Streams};
+use super::{Answer, CliError, Streams, print_json};
 
 /// Decides each line of requests, and prints one answer a line, in order.
 pub(super) fn check(parser: lexopt::Parser, streams: &mut Streams<'_>) -> Result<Answer, CliError> {
@@ -89,6 +89,37 @@ pub(super) fn compare(parser: lexopt::Parser, streams: &mut Streams<'_>) -> Resu
         row.print(arguments.json, &words, streams)?;
     }
     Ok(if changes.is_empty() { Answer::Yes } else { Answer::No })
+}
+
+/// Prints a policy in AWS's form, or what became of each statement; no when not all of it can be said.
+pub(super) fn export(parser: lexopt::Parser, streams: &mut Streams<'_>) -> Result<Answer, CliError> {
+    let (is_report, parser) = arguments::flag(parser, "--report")?;
+    let arguments = Arguments::read(parser, &["policies", "arn-prefix"])?;
+    let [policy] = arguments.words("iam export --policies FILE POLICY [--arn-prefix P] [--report]")?;
+    let policy: PolicyId = arguments::parse(policy)?;
+    let directory = arguments::read_document(arguments.required("policies")?, streams)?.directory();
+    let arn_prefix = arguments.optional("arn-prefix").unwrap_or("arn:aws:palisade:::");
+    let record =
+        directory.policy(policy).ok_or_else(|| CliError::usage(format!("there is no policy {policy}")))?;
+    let exported = match iam_policy_import::aws::export(&record.document, arn_prefix) {
+        Ok(exported) => exported,
+        Err(error) => {
+            print_json(streams, &json!({"fidelity": "refused", "reasons": [error.to_string()]}))?;
+            return Ok(Answer::No);
+        }
+    };
+    if is_report {
+        for entry in exported.report.entries() {
+            let fidelity = entry.fidelity.to_string();
+            print_json(
+                streams,
+                &json!({"place": entry.place, "fidelity": fidelity, "reasons": entry.reasons}),
+            )?;
+        }
+    } else {
+        print_json(streams, &exported.json)?;
+    }
+    Ok(if exported.report.is_exact() { Answer::Yes } else { Answer::No })
 }
 
 /// Prints who can do something somewhere; no when nobody can.

@@ -1,6 +1,7 @@
 //! The words after the verb, and the documents they name.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
@@ -74,6 +75,13 @@ impl Arguments {
                 .map_err(|_| CliError::usage("--now is in milliseconds since 1970")),
         }
     }
+}
+
+/// Whether the word is among the words, and the words without it.
+pub(super) fn flag(mut parser: lexopt::Parser, word: &str) -> Result<(bool, lexopt::Parser), CliError> {
+    let words: Vec<OsString> = parser.raw_args()?.collect();
+    let rest: Vec<OsString> = words.iter().filter(|other| *other != word).cloned().collect();
+    Ok((rest.len() < words.len(), lexopt::Parser::from_args(rest)))
 }
 
 pub(super) fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, CliError> {
