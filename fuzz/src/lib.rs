@@ -21,6 +21,7 @@ mod state_store;
 mod text;
 mod token_vault;
 mod token_vault_tower;
+mod wg_keys;
 
 /// A check, under the name of its binary and of its corpus.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +82,10 @@ pub const TARGETS: &[Target] = &[
     target("token_vault_token", token_vault::token, 96),
     target("token_vault_tower_headers", token_vault_tower::headers, 256),
     target("token_vault_view", token_vault::view, 4096),
+    target("wg_keys_key", wg_keys::key, 64),
+    target("wg_keys_record", wg_keys::record, 600),
+    target("wg_keys_state", wg_keys::state, 1024),
+    target("wg_keys_texts", wg_keys::texts, 2048),
 ];
 
 /// Runs the check of this name.

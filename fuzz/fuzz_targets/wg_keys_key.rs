@@ -1,0 +1,3 @@
+//! Keys and prefixes.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| palisade_fuzz::run("wg_keys_key", input));
