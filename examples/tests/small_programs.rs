@@ -31,7 +31,7 @@ fn iam_policy_says_what_is_allowed_and_by_what() {
     let lines: Vec<&str> = printed.lines().collect();
     assert_eq!(lines[0], "apps:read at project/web: allowed by apps-read");
     assert_eq!(lines[1], "apps:write at project/web: denied, no_grant");
-    assert_eq!(lines[2], "apps:read at project/shop: denied, no_grant");
+    assert_eq!(lines[2], "apps:read at project/shop: denied, tenant_mismatch");
     assert!(lines[3].starts_with("alice as administrator: refused"), "{printed}");
 }
 

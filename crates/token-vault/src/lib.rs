@@ -21,6 +21,7 @@ pub mod record;
 pub mod scan;
 mod secret;
 pub mod service;
+mod stack;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod usage;

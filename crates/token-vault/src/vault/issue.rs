@@ -14,6 +14,7 @@ use crate::network::{MAX_NETWORKS, Network};
 use crate::pepper::{Digest, Message};
 use crate::record::{ParentLink, Scheme, StoredSecret, TokenRecord, token_key};
 use crate::secret::{IssuedToken, TokenSecret};
+use crate::stack;
 use crate::verified::VerifiedToken;
 
 /// The most bytes of a display name.
@@ -161,7 +162,7 @@ impl Vault {
     pub(super) fn stored_secret(&self, id: TokenId, secret: &TokenSecret) -> StoredSecret {
         let peppers = self.shared.peppers.load();
         let pepper = peppers.current_key();
-        let digest = pepper.digest(&Message::new(id, secret.expose_secret()));
+        let digest = stack::clear_after(|| pepper.digest(&Message::new(id, secret.expose_secret())));
         StoredSecret { scheme: Scheme::Own, pepper: pepper.version(), digest }
     }
 

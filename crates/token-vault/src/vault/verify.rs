@@ -11,6 +11,7 @@ use crate::error::{Refusal, RefusalReason as Reason};
 use crate::format::{Prefix, base62};
 use crate::pepper::{Digest, Message, PepperVersion, Peppers};
 use crate::record::TokenState;
+use crate::stack;
 use crate::verified::VerifiedToken;
 use crate::view::{Markers, TokenView};
 
@@ -67,12 +68,12 @@ impl Vault {
         context: &VerifyContext,
     ) -> Result<VerifiedToken, Refusal> {
         let Some((limiter, client)) = self.shared.limiter.as_ref().zip(context.client) else {
-            return self.check(presented, context);
+            return stack::clear_after(|| self.check(presented, context));
         };
         if let Some(retry_after) = limiter.wait(client, context.now) {
             return Err(Refusal::new(Reason::RateLimited { retry_after }));
         }
-        let outcome = self.check(presented, context);
+        let outcome = stack::clear_after(|| self.check(presented, context));
         if outcome.as_ref().is_err_and(|refusal| is_guess(refusal.reason())) {
             limiter.failed(client, context.now);
         }
