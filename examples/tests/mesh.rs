@@ -82,7 +82,7 @@ impl Lab {
             .collect();
         fs::write(lab.trust(), json!({"machines": machines}).to_string()).unwrap();
         for number in 0..lab.nodes.len() {
-            lab.start(number, None);
+            lab.start(number, &[]);
         }
         lab.wait_until_all_talk();
         lab
@@ -125,7 +125,7 @@ impl Lab {
         self.dir.path().join("hub").to_string_lossy().into_owned()
     }
 
-    fn start(&mut self, number: usize, pause_after: Option<&str>) {
+    fn start(&mut self, number: usize, options: &[&str]) {
         let (socket, trust) = (self.socket(), self.trust());
         let log = fs::File::options().create(true).append(true).open(self.log(number)).unwrap();
         let errors =
@@ -135,9 +135,7 @@ impl Lab {
         command.args(["netns", "exec", &node.namespace, AGENT, "run", "--socket", &socket, "--state"]);
         command.arg(&node.state).arg("--trust").arg(trust);
         command.args(["--interface", &node.interface, "--address", &node.underlay, "--poll-ms", "20"]);
-        if let Some(step) = pause_after {
-            command.args(["--pause-after", step]);
-        }
+        command.args(options);
         node.agent = Some(command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().unwrap());
     }
 
@@ -411,7 +409,7 @@ fn a_mesh_rotates_all_at_once_and_goes_on_after_kill_9_at_every_step() {
     let sent = without_loss(&mut lab, |lab| {
         for step in steps {
             lab.kill(0);
-            lab.start(0, Some(step));
+            lab.start(0, &["--pause-after", step]);
             let before = lab.events(0, step);
             let id = lab.nodes[0].id.to_string();
             let rotation = lab.rotate(&["--machine", &id]);
@@ -422,14 +420,14 @@ fn a_mesh_rotates_all_at_once_and_goes_on_after_kill_9_at_every_step() {
             }
             lab.kill(0);
             std::thread::sleep(Duration::from_millis(100));
-            lab.start(0, None);
+            lab.start(0, &[]);
             lab.rotated(rotation);
         }
     });
     println!("killed after each of {} steps: {sent} packets, none lost", steps.len());
     for step in ["prepared", "announced", "activated", "swapped", "erased"] {
         lab.kill(1);
-        lab.start(1, Some(step));
+        lab.start(1, &["--pause-after", step]);
         let before = lab.events(1, step);
         let id = lab.nodes[1].id.to_string();
         let rotation = lab.rotate(&["--machine", &id, "--procedure", "psk-gate"]);
@@ -439,9 +437,29 @@ fn a_mesh_rotates_all_at_once_and_goes_on_after_kill_9_at_every_step() {
             std::thread::sleep(Duration::from_millis(10));
         }
         lab.kill(1);
-        lab.start(1, None);
+        lab.start(1, &[]);
         lab.rotated(rotation);
         lab.wait_until_all_talk();
     }
     (0..3).for_each(|number| assert!(lab.epoch(number) > 3));
+}
+
+#[test]
+fn keys_that_are_due_are_rotated_without_being_asked_and_nothing_is_lost() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut lab = Lab::new('r', 2);
+    let packets = RATE.to_string();
+    for number in 0..2 {
+        lab.kill(number);
+        lab.start(number, &["--rotate-seconds", "4", "--packets-per-second", &packets]);
+    }
+    let sent = without_loss(&mut lab, |lab| {
+        let before: Vec<usize> = (0..2).map(|number| lab.events(number, "erased")).collect();
+        let until = Instant::now() + Duration::from_secs(40);
+        while (0..2).any(|number| lab.events(number, "erased") < before[number] + 2) {
+            assert!(Instant::now() < until, "{}", lab.everything());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    println!("two keys of each machine that were due: {sent} packets, none lost");
 }

@@ -4,6 +4,7 @@
 //! mesh_agent hub --socket PATH                                       serves the store (in memory; one process per host)
 //! mesh_agent init --state FILE --machine-id ID [--port N]            makes a machine; prints its id and its identity
 //! mesh_agent run --socket PATH --state FILE --trust FILE --interface NAME --address IP [--poll-ms N] [--pause-after STEP]
+//!                [--rotate-seconds N [--packets-per-second N] [--round-trip-ms N] [--second-port open|closed]]
 //! mesh_agent rotate --socket PATH --trust FILE [--machine ID] [--procedure psk-gate|open-gate] [--seconds N] [--laggards wait|abort|cut]
 //! mesh_agent abort --socket PATH
 //! mesh_agent stream --own ADDRESS --other ADDRESS --rate N           sends and receives until its input ends
@@ -24,11 +25,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use core_types::{Clock as _, MachineId, SystemClock, SystemRandom};
-use palisade_examples::mesh::agent::{AgentOptions, read_trust};
+use palisade_examples::mesh::agent::{AgentOptions, Automatic, read_trust};
 use palisade_examples::mesh::hub::HubStore;
 use palisade_examples::mesh::{Failure, agent, hub, stream};
 use wg_keys::membership::{IdentityTrust as _, PskSchedule, Standing};
-use wg_keys::rotation::{Laggards, Phase, Procedure, Round, abort, begin};
+use wg_keys::rotation::{Laggards, Phase, Procedure, RotationSchedule, Round, abort, begin};
 use wg_keys::{MachineState, StateFile};
 
 fn main() -> ExitCode {
@@ -73,12 +74,33 @@ fn run(options: &Options) -> Result<(), Failure> {
         address: options.word("address")?.parse()?,
         poll: Duration::from_millis(poll),
         psk: PskSchedule::new(Duration::from_secs(psk))?,
+        automatic: automatic(options)?,
         pause_after: options.words.get("pause-after").cloned(),
     };
     let print = &mut |event: &wg_keys::rotation::Event| {
         println!("{}", serde_json::to_string(event).unwrap_or_default());
     };
     agent::run(&options.store()?, &agent_options, print, &mut |error| eprintln!("{error}"))
+}
+
+/// When the key is rotated without being asked, and what is known of the ways to the others.
+fn automatic(options: &Options) -> Result<Option<Automatic>, Failure> {
+    let Some(seconds) = options.words.get("rotate-seconds") else { return Ok(None) };
+    let every = Duration::from_secs(seconds.parse()?);
+    let number =
+        |name: &str, default| options.words.get(name).map_or(Ok(default), |number| number.parse::<u32>());
+    let second_port = match options.words.get("second-port").map(String::as_str) {
+        None | Some("open") => true,
+        Some("closed") => false,
+        Some(_) => return Err("--second-port is open or closed".into()),
+    };
+    Ok(Some(Automatic {
+        // Not all machines at the same time.
+        schedule: RotationSchedule::new(every, every / 4),
+        second_port,
+        packets_per_second: number("packets-per-second", 1000)?,
+        round_trip: Duration::from_millis(number("round-trip-ms", 1)?.into()),
+    }))
 }
 
 fn rotate(options: &Options) -> Result<(), Failure> {

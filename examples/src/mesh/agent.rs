@@ -10,12 +10,14 @@ use core_types::{Clock as _, MachineId, SystemClock, SystemRandom, UnixTime};
 use serde::Deserialize;
 use state_store::{Batch, Entry, Key, Prefix, StateStore, Write};
 use wg_keys::config::Op;
+use wg_keys::error::RoundError;
 use wg_keys::membership::{
     Directory, IdentityKey, IdentityTrust as _, KeyRecord, PskSchedule, Standing, TrustedIdentities, publish,
     stored,
 };
 use wg_keys::rotation::{
-    Action, Announced, Event, Keys, Memory, PROGRESS, Progress, ROUND_KEY, Round, Step, View, decide_phase,
+    Action, Announced, Event, Keys, Laggards, Memory, PROGRESS, Path, Phase, Plan, Progress, ROUND_KEY,
+    RotationSchedule, Round, Step, View, begin, decide_phase,
 };
 use wg_keys::{MachineState, Peer, PresharedKey, PrivateKey, PublicKey, StateFile};
 
@@ -38,8 +40,24 @@ pub struct AgentOptions {
     pub poll: Duration,
     /// When preshared keys change.
     pub psk: PskSchedule,
+    /// Rotate the machine's key when it is due.
+    pub automatic: Option<Automatic>,
     /// Stop here for ever, to be killed: for tests of what happens then.
     pub pause_after: Option<String>,
+}
+
+/// What an agent needs to know to rotate its key by itself.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "options")]
+pub struct Automatic {
+    /// When.
+    pub schedule: RotationSchedule,
+    /// Whether a second port is open between machines.
+    pub second_port: bool,
+    /// Packets a second, at most, between this machine and another.
+    pub packets_per_second: u32,
+    /// There and back between this machine and another.
+    pub round_trip: Duration,
 }
 
 /// Reads who is trusted, as `{"machines":[{"machine_id":…,"identity":64 hexadecimal digits}]}`.
@@ -135,7 +153,8 @@ impl<S: StateStore> Agent<'_, S> {
                 }
             }
         }
-        self.renew_preshared_keys(&view, now)
+        self.renew_preshared_keys(&view, now)?;
+        self.begin_when_due(&view, now)
     }
 
     fn view(&mut self, now: UnixTime) -> Result<View, Failure> {
@@ -310,6 +329,43 @@ impl<S: StateStore> Agent<'_, S> {
         Ok(())
     }
 
+    /// Begins a rotation of this machine's key when it is due and nobody else's is under way, by the procedures that lose
+    /// nothing; without such ones it complains, and leaves the key as it is.
+    fn begin_when_due(&self, view: &View, now: UnixTime) -> Result<(), Failure> {
+        let (Some(automatic), Some(member)) = (&self.options.automatic, self.directory.member(view.own))
+        else {
+            return Ok(());
+        };
+        let record = member.record.record();
+        let due = automatic.schedule.due(view.own, record.epoch, (record.not_before, record.expires));
+        let is_busy = |round: &Round| round.phase != Phase::Ended && now < round.expires();
+        if now < due || view.round.as_ref().is_some_and(is_busy) {
+            return Ok(());
+        }
+        let others = view.announced.keys().filter(|machine| **machine != view.own);
+        let paths: Vec<Path> = others
+            .map(|&peer| Path {
+                peer,
+                second_port: automatic.second_port,
+                // The machines' addresses are IPv6 ones, for which there is no such filter.
+                strict_reverse_path: false,
+                packets_per_second: automatic.packets_per_second,
+                round_trip: automatic.round_trip,
+                poll: self.options.poll,
+            })
+            .collect();
+        let plan = Plan::new(view.own, &paths)?.promise()?;
+        let procedures = plan.pairs().iter().map(|pair| (pair.peer, pair.procedure)).collect();
+        let members = view.announced.keys().copied();
+        let life = (now, now.saturating_add(LEASE));
+        let round = Round::single(view.own, members, procedures, life, Laggards::Wait);
+        match pollster::block_on(begin(self.store, round)) {
+            // Another machine was quicker: after it.
+            Ok(_) | Err(RoundError::Busy) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn private(&self, key: PublicKey) -> Result<Arc<PrivateKey>, Failure> {
         [Some(self.state.current()), self.state.pending(), self.state.previous()]
             .into_iter()
@@ -333,5 +389,7 @@ pub fn round<S: StateStore>(store: &S) -> Result<Option<Round>, Failure> {
     Ok(pollster::block_on(wg_keys::rotation::current(store))?.map(|(round, _)| round))
 }
 
+/// How long a rotation may take that a machine begins by itself.
+const LEASE: Duration = Duration::from_secs(60);
 /// How long a record is valid.
 const LIFE: Duration = Duration::from_secs(30 * 86_400);
