@@ -96,7 +96,7 @@ fn automatic(options: &Options) -> Result<Option<Automatic>, Failure> {
     };
     Ok(Some(Automatic {
         // Not all machines at the same time.
-        schedule: RotationSchedule::new(every, every / 4),
+        schedule: RotationSchedule::new(every, every.checked_div(4).unwrap_or_default()),
         second_port,
         packets_per_second: number("packets-per-second", 1000)?,
         round_trip: Duration::from_millis(number("round-trip-ms", 1)?.into()),
