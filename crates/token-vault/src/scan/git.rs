@@ -51,17 +51,14 @@ pub fn loose(object: impl Read, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
             each(piece);
             return Ok(());
         };
-        match piece.iter().position(|&byte| byte == 0) {
-            Some(at) => {
-                header = None;
-                each(piece.get(at.saturating_add(1)..).unwrap_or_default());
-            }
-            None => {
-                *length = length.saturating_add(piece.len());
-                if *length > MAX_HEADER {
-                    return Err(damaged("no header of an object"));
-                }
-            }
+        let end = piece.iter().position(|&byte| byte == 0);
+        *length = length.saturating_add(end.unwrap_or(piece.len()));
+        if *length > MAX_HEADER {
+            return Err(damaged("no header of an object"));
+        }
+        if let Some(end) = end {
+            header = None;
+            each(piece.get(end.saturating_add(1)..).unwrap_or_default());
         }
         Ok(())
     })?;
