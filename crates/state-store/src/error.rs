@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use thiserror::Error;
 
 use crate::store::Revision;
@@ -161,4 +163,22 @@ pub enum ReplicaError {
 pub struct Stale {
     /// The revision the snapshot shows.
     pub applied: Revision,
+}
+
+/// There is nothing to decide by. Refuse.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CurrentError {
+    /// The replica is too old, and its handle was not told to read the store then.
+    #[error(transparent)]
+    Stale(#[from] Stale),
+    /// The replica is too old, and the store could not be read.
+    #[error(transparent)]
+    Store(#[from] ReplicaError),
+    /// The replica is too old, and the store was not read in time.
+    #[error("the store was not read within {within:?}")]
+    TimedOut {
+        /// The longest that it may take.
+        within: Duration,
+    },
 }

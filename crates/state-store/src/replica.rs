@@ -6,25 +6,29 @@
 //!
 //! A replica knows how fresh it is. [`Replica::confirm`] asks the store for its last revision and notes the
 //! time once the replica has applied it; [`Replica::current`] hands out the snapshot only while the last such
-//! confirmation is within the staleness bound. The embedder drives both, in whatever runtime it has: one task
+//! confirmation is within the staleness bound. [`Replica::read`] does the same, and reads the store itself past the
+//! bound where its handle was told to ([`Replica::reading_through`]). The embedder drives both, in whatever runtime it has: one task
 //! calls [`Driver::run`], one calls `confirm` a few times within the bound.
 
 mod driver;
+mod through;
 mod view;
 
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use core_types::{Clock, UnixTime};
 use event_listener::Event;
 
 pub use self::driver::Driver;
+pub use self::through::{Reading, Sleep, WhenStale};
+use self::through::{Source, Through};
 pub use self::view::{Poisoned, Records, Snapshot, Stored, View};
 use crate::error::ReadError;
-pub use crate::error::{ReplicaError, Stale};
+pub use crate::error::{CurrentError, ReplicaError, Stale};
 use crate::key::Prefix;
 use crate::store::{Revision, StateStore};
 
@@ -32,6 +36,8 @@ use crate::store::{Revision, StateStore};
 #[derive(Debug)]
 pub struct Replica<V> {
     shared: Arc<Shared<V>>,
+    // Of this handle and its clones.
+    source: Option<Arc<dyn Source<V>>>,
 }
 
 impl<V: View> Replica<V> {
@@ -55,9 +61,13 @@ impl<V: View> Replica<V> {
             confirmed_at: AtomicU64::new(0),
             staleness_bound,
             published: Event::new(),
+            prefix,
+            empty,
+            read_through: ArcSwapOption::empty(),
+            went_back: OnceLock::new(),
         });
-        let replica = Self { shared };
-        let driver = Driver::start(store, prefix, empty, replica.clone()).await?;
+        let replica = Self { shared, source: None };
+        let driver = Driver::start(store, replica.clone()).await?;
         replica.shared.confirmed_at.store(asked_at.as_millis(), Ordering::Release);
         Ok((replica, driver))
     }
@@ -72,6 +82,40 @@ impl<V: View> Replica<V> {
         let is_fresh = self.is_fresh(now);
         let snapshot = self.shared.snapshot.load();
         if is_fresh { Ok(Current { snapshot }) } else { Err(Stale { applied: snapshot.revision }) }
+    }
+
+    /// This handle on the replica, and its clones, read `store` where the snapshot is not known to be fresh, for no
+    /// longer than `within`; `sleep` is how to wait in the embedder's runtime.
+    ///
+    /// Only [`read`](Self::read), and what says that it takes this way, does so.
+    #[must_use]
+    pub fn reading_through<S: StateStore>(self, store: S, within: Duration, sleep: impl Sleep) -> Self {
+        Self { source: Some(Arc::new(Through { store, within, sleep })), ..self }
+    }
+
+    /// What this handle does where the snapshot is not known to be fresh.
+    #[must_use]
+    pub fn when_stale(&self) -> WhenStale {
+        self.source
+            .as_ref()
+            .map_or(WhenStale::Refuse, |source| WhenStale::ReadThrough { within: source.within() })
+    }
+
+    /// What to decide by: the latest snapshot where it is fresh, as [`current`](Self::current) has it, without
+    /// waiting. Where it is not, a state of the store that has everything which was committed before the call, if this
+    /// handle was told to [read through](Self::reading_through).
+    ///
+    /// That state is of one instant. Mostly it is the snapshot and the changes since, from a watch of its own; where
+    /// no watch is to be had, everything under the prefix is read, which a large prefix does not allow within the time.
+    ///
+    /// # Errors
+    /// [`CurrentError`]: there is nothing to decide by. Refuse.
+    pub async fn read(&self, now: UnixTime) -> Result<Reading<V>, CurrentError> {
+        match (self.current(now), &self.source) {
+            (Ok(current), _) => Ok(Reading::of_memory(current)),
+            (Err(stale), None) => Err(stale.into()),
+            (Err(_), Some(source)) => source.read(self).await.map(Reading::of_store),
+        }
     }
 
     /// The latest snapshot, however old: for showing, not for deciding.
@@ -106,9 +150,8 @@ impl<V: View> Replica<V> {
         let asked_at = clock.now();
         let seen = self.snapshot().revision();
         let revision = store.scan(&Prefix::all(), None, 0).await?.revision;
-        if revision < seen {
-            let detail = format!("the store went back from revision {seen} to {revision}");
-            return Err(ReadError::Damaged { detail: detail.into() });
+        if let Err(error) = self.ensure_not_behind(seen, revision) {
+            return Err(ReadError::Damaged { detail: error.to_string().into() });
         }
         self.applied(revision).await;
         // The last question counts, not the latest time: after a clock went back it is the earlier one.
@@ -130,14 +173,44 @@ impl<V: View> Replica<V> {
     }
 
     fn publish(&self, snapshot: Snapshot<V>) {
+        if self.shared.read_through.load().as_ref().is_some_and(|kept| kept.revision <= snapshot.revision) {
+            self.shared.read_through.store(None);
+        }
         self.shared.snapshot.store(Arc::new(snapshot));
         self.shared.published.notify(usize::MAX);
     }
 }
 
+impl<V> Replica<V> {
+    /// The newest state that was read, by whichever way.
+    fn newest(&self) -> Arc<Snapshot<V>> {
+        let snapshot = self.shared.snapshot.load_full();
+        let kept = self.shared.read_through.load_full();
+        kept.filter(|kept| kept.revision > snapshot.revision).unwrap_or(snapshot)
+    }
+
+    /// Keeps what was read, for the next one to begin from.
+    fn keep(&self, snapshot: Snapshot<V>) -> Arc<Snapshot<V>> {
+        let snapshot = Arc::new(snapshot);
+        if snapshot.revision > self.newest().revision {
+            self.shared.read_through.store(Some(Arc::clone(&snapshot)));
+        }
+        snapshot
+    }
+
+    /// That the store is not, and never was, behind what was seen of it: it may grow past that point again, with
+    /// another history.
+    fn ensure_not_behind(&self, seen: Revision, found: Revision) -> Result<(), ReplicaError> {
+        if found < seen {
+            let _ = self.shared.went_back.set(ReplicaError::WentBack { seen, found });
+        }
+        self.shared.went_back.get().map_or(Ok(()), |error| Err(error.clone()))
+    }
+}
+
 impl<V> Clone for Replica<V> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
+        Self { shared: Arc::clone(&self.shared), source: self.source.clone() }
     }
 }
 
@@ -174,4 +247,13 @@ struct Shared<V> {
     confirmed_at: AtomicU64,
     staleness_bound: Duration,
     published: Event,
+    prefix: Prefix,
+    empty: V,
+    // The last state that was read past the replica, while it is newer than the snapshot.
+    read_through: ArcSwapOption<Snapshot<V>>,
+    // Set once the store was behind what was seen of it.
+    went_back: OnceLock<ReplicaError>,
 }
+
+/// How often everything is read anew, in one step, before it is reported that the store is faster.
+const MAX_RESCANS: u32 = 8;

@@ -8,6 +8,7 @@ mod migrate;
 mod revoke;
 mod rotate;
 mod service;
+mod through;
 mod usage;
 mod verify;
 

@@ -1,34 +1,24 @@
 use std::collections::BTreeMap;
 
 use super::view::{Snapshot, View};
-use super::{Replica, ReplicaError};
+use super::{MAX_RESCANS, Replica, ReplicaError};
 use crate::batch::Write;
 use crate::error::ReadError;
-use crate::key::{Key, Prefix};
+use crate::key::Key;
 use crate::store::{MAX_PAGE_ENTRIES, Revision, StateStore, Watch, WatchEvent};
 
 /// Brings a [`Replica`] up to date; the embedder awaits it in a task of its own.
 #[derive(Debug)]
 pub struct Driver<S: StateStore, V> {
     store: S,
-    prefix: Prefix,
-    empty: V,
     replica: Replica<V>,
     // `None` after an error: the next step watches anew from the snapshot's revision.
     watch: Option<S::Watch>,
-    // Set once the store was behind the replica. It may grow past that point again, with another history, so
-    // the driver never follows it any more.
-    went_back: Option<ReplicaError>,
 }
 
 impl<S: StateStore, V: View> Driver<S, V> {
-    pub(super) async fn start(
-        store: S,
-        prefix: Prefix,
-        empty: V,
-        replica: Replica<V>,
-    ) -> Result<Self, ReplicaError> {
-        let mut driver = Self { store, prefix, empty, replica, watch: None, went_back: None };
+    pub(super) async fn start(store: S, replica: Replica<V>) -> Result<Self, ReplicaError> {
+        let mut driver = Self { store, replica, watch: None };
         driver.rescan().await?;
         Ok(driver)
     }
@@ -49,7 +39,7 @@ impl<S: StateStore, V: View> Driver<S, V> {
     /// # Errors
     /// [`ReplicaError`]; the replica keeps its snapshot, which ages.
     pub async fn step(&mut self) -> Result<(), ReplicaError> {
-        if let Some(error) = &self.went_back {
+        if let Some(error) = self.replica.shared.went_back.get() {
             return Err(error.clone());
         }
         let event = match self.next_event().await {
@@ -67,13 +57,7 @@ impl<S: StateStore, V: View> Driver<S, V> {
                     let detail = format!("a watch told revision {revision} after {}", snapshot.revision);
                     return Err(ReadError::Damaged { detail: detail.into() }.into());
                 }
-                for change in &changes {
-                    match &change.write {
-                        Write::Put(value) => snapshot.put(&change.key, value, revision),
-                        Write::Delete => snapshot.delete(&change.key),
-                    }
-                }
-                snapshot.revision = revision;
+                snapshot.apply(revision, &changes);
                 self.replica.publish(snapshot);
             }
             WatchEvent::Progress(revision) => {
@@ -91,7 +75,7 @@ impl<S: StateStore, V: View> Driver<S, V> {
             Some(watch) => watch,
             None => {
                 let applied = self.replica.snapshot().revision;
-                self.watch.insert(self.store.watch(&self.prefix, applied).await?)
+                self.watch.insert(self.store.watch(&self.replica.shared.prefix, applied).await?)
             }
         };
         watch.next().await
@@ -112,7 +96,7 @@ impl<S: StateStore, V: View> Driver<S, V> {
     async fn try_rescan(&mut self) -> Result<bool, ReplicaError> {
         self.watch = None;
         let applied = self.replica.snapshot().revision;
-        let mut snapshot = Snapshot::empty(self.empty.clone());
+        let mut snapshot = Snapshot::empty(self.replica.shared.empty.clone());
         snapshot.view.loading();
         // Which commit each key of `snapshot` comes from, where pages of different instants mix: a view is not
         // shown a record older than the one it has.
@@ -121,12 +105,8 @@ impl<S: StateStore, V: View> Driver<S, V> {
         let mut last = Revision::ZERO;
         let mut after: Option<Key> = None;
         loop {
-            let page = self.store.scan(&self.prefix, after.as_ref(), MAX_PAGE_ENTRIES).await?;
-            if page.revision < applied.max(last) {
-                let error = ReplicaError::WentBack { seen: applied.max(last), found: page.revision };
-                self.went_back = Some(error.clone());
-                return Err(error);
-            }
+            let page = self.store.scan(&self.replica.shared.prefix, after.as_ref(), MAX_PAGE_ENTRIES).await?;
+            self.replica.ensure_not_behind(applied.max(last), page.revision)?;
             last = page.revision;
             let start = *first.get_or_insert(page.revision);
             for entry in &page.entries {
@@ -146,7 +126,7 @@ impl<S: StateStore, V: View> Driver<S, V> {
         }
         snapshot.view.loaded();
         let start = first.unwrap_or(Revision::ZERO);
-        let mut watch = self.store.watch(&self.prefix, start).await?;
+        let mut watch = self.store.watch(&self.replica.shared.prefix, start).await?;
         snapshot.revision = start;
         while snapshot.revision < last {
             match watch.next().await? {
@@ -172,6 +152,3 @@ impl<S: StateStore, V: View> Driver<S, V> {
         Ok(true)
     }
 }
-
-/// How often a replica begins anew, in one step, before it reports that it cannot keep up.
-const MAX_RESCANS: u32 = 8;

@@ -2,10 +2,11 @@ use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
 
+use crate::batch::Write;
 use crate::error::RecordError;
 use crate::key::{Key, Value};
 use crate::record::{self, Record};
-use crate::store::Revision;
+use crate::store::{Change, Revision};
 
 /// What a replica makes of the entries under its prefix.
 ///
@@ -84,6 +85,17 @@ impl<V: View> Snapshot<V> {
     pub(super) fn delete(&mut self, key: &Key) {
         self.view.delete(key);
         self.poisoned.remove_mut(key);
+    }
+
+    /// Applies a commit.
+    pub(super) fn apply(&mut self, revision: Revision, changes: &[Change]) {
+        for change in changes {
+            match &change.write {
+                Write::Put(value) => self.put(&change.key, value, revision),
+                Write::Delete => self.delete(&change.key),
+            }
+        }
+        self.revision = revision;
     }
 }
 

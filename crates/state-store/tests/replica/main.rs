@@ -12,4 +12,5 @@ mod freshness;
 mod poison;
 mod races;
 mod rescans;
+mod through;
 mod world;

@@ -160,6 +160,7 @@ pub(crate) enum Answer {
     Empty { more: bool },
     Lag,
     Repeat(Revision),
+    Hang,
 }
 
 /// A memory store with pages of three, whose scans and watches tests can interrupt.
@@ -205,6 +206,11 @@ impl Hooked {
         *self.scans.lock().unwrap()
     }
 
+    /// How many events of watches were asked for since [`on_event`](Self::on_event).
+    pub(crate) fn events(&self) -> usize {
+        *self.events.lock().unwrap()
+    }
+
     /// Puts another store in the place of this one.
     pub(crate) fn replace(&self, other: MemoryStore) {
         *self.inner.lock().unwrap() = other;
@@ -241,6 +247,7 @@ impl StateStore for Hooked {
             Some(Answer::Empty { more }) => {
                 Ok(Page { entries: Vec::new(), revision: head(&self.inner()), more })
             }
+            Some(Answer::Hang) => std::future::pending().await,
             Some(Answer::Lag | Answer::Repeat(_)) => panic!("no answer of a scan"),
             None => self.inner().scan(prefix, after, limit.min(3)).await,
         }
@@ -265,6 +272,7 @@ impl Watch for HookedWatch {
     async fn next(&mut self) -> Result<WatchEvent, ReadError> {
         match self.store.ask(&self.store.on_event, &self.store.events) {
             Some(Answer::Fail) => Err(failed()),
+            Some(Answer::Hang) => std::future::pending().await,
             Some(Answer::Lag) => Ok(WatchEvent::Lagged),
             Some(Answer::Repeat(revision)) => {
                 let changes = vec![state_store::Change { key: key("notes/again"), write: Write::Delete }];

@@ -31,6 +31,13 @@ impl Receipt {
     }
 }
 
+/// For what waits for a revision.
+impl From<Receipt> for Revision {
+    fn from(receipt: Receipt) -> Self {
+        receipt.revision
+    }
+}
+
 /// What one vault of the fleet last said of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

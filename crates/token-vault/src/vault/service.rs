@@ -1,4 +1,5 @@
 use core_types::{Principal, UnixTime};
+use state_store::replica::Snapshot;
 use state_store::{Batch, BatchError, Key, Write, record};
 
 use super::{ManyRevoked, Standing, Vault, VerifyContext};
@@ -6,6 +7,7 @@ use crate::error::{PlanError, Refusal, RefusalReason as Reason};
 use crate::event::TokenEvent;
 use crate::record::{Cause, RevocationReason, SERVICE_KEY, SERVICE_TOKEN, ServiceRevocationRecord};
 use crate::service::{Name, OpenedParts, ServiceVerifier, VerifiedServiceToken};
+use crate::view::TokenView;
 
 impl Vault {
     /// Whether `presented` is a signed token that `verifier` accepts and nobody has revoked.
@@ -21,9 +23,20 @@ impl Vault {
         presented: &str,
         context: &VerifyContext,
     ) -> Result<VerifiedServiceToken, Refusal> {
-        let current = self.shared.replica.current(context.now()).map_err(|_| Refusal::new(Reason::Stale))?;
+        let current = self.current(context)?;
+        self.check_service(verifier, presented, context, &current)
+    }
+
+    /// By this state.
+    pub(super) fn check_service(
+        &self,
+        verifier: &ServiceVerifier,
+        presented: &str,
+        context: &VerifyContext,
+        state: &Snapshot<TokenView>,
+    ) -> Result<VerifiedServiceToken, Refusal> {
         let opened = verifier.open(presented, context.now()).map_err(Refusal::new)?;
-        let view = current.view();
+        let view = state.view();
         if view.markers().is_damaged() {
             return Err(Refusal::new(Reason::Damaged));
         }
@@ -39,7 +52,7 @@ impl Vault {
             return Err(Refusal::new(Reason::Owner));
         }
         let parts = OpenedParts { id: opened.id, subject: opened.subject, restriction: opened.restriction };
-        Ok(VerifiedServiceToken { opened: Box::new(parts), revision: current.revision() })
+        Ok(VerifiedServiceToken { opened: Box::new(parts), revision: state.revision() })
     }
 
     /// Revokes a signed token by its `jti`. `expires_at` is its end, after which the tombstone may go.

@@ -82,7 +82,7 @@ impl Vault {
 
     /// As [`verify`](Self::verify), for any token: the use of one that is limited in uses is counted in the
     /// store before it is granted, so that no number of vaults together grants one too many. Other tokens
-    /// take the way of `verify`, without waiting.
+    /// take the way of [`verify_current`](Self::verify_current), without waiting where the replica is fresh.
     ///
     /// # Errors
     /// [`CountError::Refused`] as for `verify`; [`CountError::Store`] when the use could not be counted:
@@ -93,7 +93,7 @@ impl Vault {
         presented: &str,
         context: &VerifyContext,
     ) -> Result<VerifiedToken, CountError> {
-        let verified = self.verify_uncounted(presented, context)?;
+        let verified = self.verify_current_uncounted(presented, context).await?;
         let Some(Limit::Only(limit)) = verified.entry().extra().map(|extra| extra.uses) else {
             return Ok(verified);
         };

@@ -1,9 +1,12 @@
 use core::net::IpAddr;
+use core::ops::Deref;
 
 use core_types::{Limit, Restriction, TokenId, UnixTime};
+use state_store::replica::{Current, Snapshot};
 use subtle::Choice;
 
 use super::migrate::Rehash;
+use super::through::without_counting;
 use super::{MAX_LINEAGE, Standing, Vault};
 use crate::attenuated::{self, ChainKey, Parsed};
 use crate::entry::{Entry, Extra};
@@ -51,13 +54,7 @@ impl Vault {
     /// [`Refusal`]. Tell the remote side nothing but that.
     #[inline]
     pub fn verify(&self, presented: &str, context: &VerifyContext) -> Result<VerifiedToken, Refusal> {
-        let verified = self.verify_uncounted(presented, context)?;
-        match verified.entry().extra() {
-            Some(extra) if extra.uses != Limit::Unlimited => {
-                Err(Refusal::of(Reason::NotCounted, verified.id()))
-            }
-            _ => Ok(verified),
-        }
+        self.verify_uncounted(presented, context).and_then(without_counting)
     }
 
     /// As [`verify`](Self::verify), but for the counting of uses, which is the caller's.
@@ -67,13 +64,30 @@ impl Vault {
         presented: &str,
         context: &VerifyContext,
     ) -> Result<VerifiedToken, Refusal> {
+        self.verify_by(presented, context, || self.current(context))
+    }
+
+    /// What is in memory, if it is fresh.
+    #[inline]
+    pub(super) fn current(&self, context: &VerifyContext) -> Result<Current<TokenView>, Refusal> {
+        self.shared.replica.current(context.now).map_err(|_| Refusal::new(Reason::Stale))
+    }
+
+    /// By the state that `take` gives.
+    #[inline]
+    pub(super) fn verify_by<State: Deref<Target = Snapshot<TokenView>>>(
+        &self,
+        presented: &str,
+        context: &VerifyContext,
+        take: impl Fn() -> Result<State, Refusal>,
+    ) -> Result<VerifiedToken, Refusal> {
         let Some((limiter, client)) = self.shared.limiter.as_ref().zip(context.client) else {
-            return stack::clear_after(|| self.check(presented, context));
+            return stack::clear_after(|| self.check(presented, context, take));
         };
         if let Some(retry_after) = limiter.wait(client, context.now) {
             return Err(Refusal::new(Reason::RateLimited { retry_after }));
         }
-        let outcome = stack::clear_after(|| self.check(presented, context));
+        let outcome = stack::clear_after(|| self.check(presented, context, take));
         if outcome.as_ref().is_err_and(|refusal| is_guess(refusal.reason())) {
             limiter.failed(client, context.now);
         }
@@ -81,13 +95,20 @@ impl Vault {
     }
 
     #[inline]
-    fn check(&self, presented: &str, context: &VerifyContext) -> Result<VerifiedToken, Refusal> {
-        let Some(presented) = self.read(presented) else { return self.check_attenuated(presented, context) };
+    fn check<State: Deref<Target = Snapshot<TokenView>>>(
+        &self,
+        presented: &str,
+        context: &VerifyContext,
+        take: impl Fn() -> Result<State, Refusal>,
+    ) -> Result<VerifiedToken, Refusal> {
+        let Some(presented) = self.read(presented) else {
+            return self.check_attenuated(presented, context, take);
+        };
         let id = presented.id;
         // What waits for memory comes first, and is computed with last: reading and digesting the secret goes
         // on meanwhile.
         let peppers = self.shared.peppers.load();
-        let current = self.shared.replica.current(context.now).map_err(|_| Refusal::new(Reason::Stale))?;
+        let current = take()?;
         let view = current.view();
         let entry = view.token(id);
         let Some(message) = presented.message() else { return Err(Refusal::new(Reason::Malformed)) };
@@ -136,12 +157,17 @@ impl Vault {
 
     /// As [`check`](Self::check), of a text that is no token itself: perhaps one that a holder narrowed.
     #[cold]
-    fn check_attenuated(&self, text: &str, context: &VerifyContext) -> Result<VerifiedToken, Refusal> {
+    fn check_attenuated<State: Deref<Target = Snapshot<TokenView>>>(
+        &self,
+        text: &str,
+        context: &VerifyContext,
+        take: impl Fn() -> Result<State, Refusal>,
+    ) -> Result<VerifiedToken, Refusal> {
         let malformed = Refusal::new(Reason::Malformed);
         let parsed = Parsed::of(&self.shared.format, text).ok_or(malformed)?;
         let caveats = parsed.restrictions().ok_or(malformed)?;
         let id = parsed.id;
-        let current = self.shared.replica.current(context.now).map_err(|_| Refusal::new(Reason::Stale))?;
+        let current = take()?;
         let view = current.view();
         let entry = view.token(id);
         let peppers = self.shared.peppers.load();
