@@ -182,3 +182,37 @@ pub enum CurrentError {
         within: Duration,
     },
 }
+
+/// Why a node's word was not written, or is no word.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FleetError {
+    /// A node's name is 1 to 64 characters of `[a-z0-9-]`.
+    #[error("a node's name is 1 to 64 characters of `[a-z0-9-]`")]
+    Name,
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store took nothing, or it is not known whether it did. The word is said again when it is due.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// Within its bounds it cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Others kept asking at the same moment.
+    #[error("others kept writing the same key")]
+    Contended,
+}
+
+impl From<BatchError> for FleetError {
+    fn from(error: BatchError) -> Self {
+        let detail = error.to_string().into();
+        Self::Commit(CommitError::Unavailable { detail })
+    }
+}
+
+impl From<LimitError> for FleetError {
+    fn from(error: LimitError) -> Self {
+        Self::Record(error.into())
+    }
+}

@@ -3,6 +3,7 @@
 mod batch;
 mod error;
 pub mod feed;
+pub mod fleet;
 mod id;
 mod key;
 mod memory;
@@ -13,7 +14,7 @@ mod store;
 pub mod testing;
 
 pub use batch::{Batch, Expect, MAX_BATCH_WRITES, Write};
-pub use error::{BatchError, CommitError, LimitError, ReadError, RecordError};
+pub use error::{BatchError, CommitError, FleetError, LimitError, ReadError, RecordError};
 pub use id::StoreId;
 pub use key::{Key, MAX_KEY_BYTES, MAX_VALUE_BYTES, Prefix, Value};
 pub use memory::MemoryStore;

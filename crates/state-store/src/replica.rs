@@ -24,6 +24,7 @@ use core_types::{Clock, UnixTime};
 use event_listener::Event;
 
 pub use self::driver::Driver;
+pub(crate) use self::through::before;
 pub use self::through::{Reading, Sleep, WhenStale};
 use self::through::{Source, Through};
 pub use self::view::{Poisoned, Records, Snapshot, Stored, View};
@@ -112,7 +113,7 @@ impl<V: View> Replica<V> {
     /// [`CurrentError`]: there is nothing to decide by. Refuse.
     pub async fn read(&self, now: UnixTime) -> Result<Reading<V>, CurrentError> {
         match (self.current(now), &self.source) {
-            (Ok(current), _) => Ok(Reading::of_memory(current)),
+            (Ok(current), _) => Ok(current.into()),
             (Err(stale), None) => Err(stale.into()),
             (Err(_), Some(source)) => source.read(self).await.map(Reading::of_store),
         }
@@ -163,9 +164,14 @@ impl<V: View> Replica<V> {
     ///
     /// A caller that committed at this revision and then awaits this reads its own write.
     pub async fn applied(&self, revision: Revision) {
+        self.until(|snapshot| snapshot.revision() >= revision).await;
+    }
+
+    /// Waits until this holds of the snapshot.
+    pub(crate) async fn until(&self, holds: impl Fn(&Snapshot<V>) -> bool) {
         loop {
             let listener = self.shared.published.listen();
-            if self.snapshot().revision() >= revision {
+            if holds(&self.snapshot()) {
                 return;
             }
             listener.await;

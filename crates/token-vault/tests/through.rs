@@ -1,5 +1,11 @@
 //! What a vault says whose replica hears nothing more, while the store answers.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    reason = "a helper that fails or overflows is a test that fails"
+)]
+
 use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -62,10 +62,6 @@ enum Found<V> {
 }
 
 impl<V> Reading<V> {
-    pub(super) const fn of_memory(current: Current<V>) -> Self {
-        Self { found: Found::Memory(current) }
-    }
-
     pub(super) const fn of_store(snapshot: Arc<Snapshot<V>>) -> Self {
         Self { found: Found::Store(snapshot) }
     }
@@ -74,6 +70,12 @@ impl<V> Reading<V> {
     #[must_use]
     pub const fn is_read_through(&self) -> bool {
         matches!(self.found, Found::Store(_))
+    }
+}
+
+impl<V> From<Current<V>> for Reading<V> {
+    fn from(current: Current<V>) -> Self {
+        Self { found: Found::Memory(current) }
     }
 }
 
@@ -217,7 +219,7 @@ impl<S: StateStore, T: Sleep> Through<S, T> {
 }
 
 /// What `work` comes to, unless `end` is first.
-async fn before<T>(end: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn before<T>(end: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
     let (mut end, mut work) = (pin!(end), pin!(work));
     std::future::poll_fn(|context| match work.as_mut().poll(context) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
