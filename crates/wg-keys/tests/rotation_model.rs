@@ -80,6 +80,8 @@ struct World {
     initiators: BTreeMap<(PublicKey, PublicKey), BTreeSet<MachineId>>,
     /// The pairs that are without a session for as long as a gate takes, or were cut.
     may_stall: bool,
+    /// Whether a machine was left behind, by a round that cut those that were late or by one whose lease was void.
+    left_behind: bool,
 }
 
 impl World {
@@ -92,6 +94,7 @@ impl World {
             used_keys: 0,
             initiators: BTreeMap::new(),
             may_stall: true,
+            left_behind: false,
         };
         for number in 0..count {
             let current = world.new_key();
@@ -104,7 +107,7 @@ impl World {
                 memory: Memory::new(),
             });
         }
-        world.converge();
+        world.converge(Rest::Done);
         world.may_stall = false;
         world.check();
         world
@@ -166,10 +169,9 @@ impl World {
         let own = self.machines[number].id;
         match action {
             Action::Prepare => {
-                assert!(self.machines[number].keys.pending.is_none());
-                if self.machines[number].keys.previous.is_none() {
-                    self.machines[number].keys.pending = Some(self.new_key());
-                }
+                let keys = self.machines[number].keys;
+                assert_eq!((keys.pending, keys.previous), (None, None), "the state file refuses it");
+                self.machines[number].keys.pending = Some(self.new_key());
             }
             Action::Announce { key, .. } => {
                 let keys = self.machines[number].keys;
@@ -231,8 +233,11 @@ impl World {
                 assert!(self.machines[number].device.lanes.get_mut(&lane).unwrap().1.remove(&key).is_some());
             }
             Action::CloseLane { lane } => {
-                let (_, peers) = self.machines[number].device.lanes.remove(&lane).unwrap();
+                let device = &mut self.machines[number].device;
+                let (_, peers) = device.lanes.remove(&lane).unwrap();
                 assert!(peers.is_empty());
+                // Routes go with their interface.
+                device.routes.retain(|_, through| *through != lane);
             }
             Action::Report(progress) => {
                 self.store.progress.insert(own, progress);
@@ -257,16 +262,18 @@ impl World {
                 let is_aborted = self.store.round.as_ref().is_some_and(|round| round.phase == Phase::Aborted);
                 let lanes = &self.machines[number].device.lanes;
                 let in_use = lanes.values().any(|(key, peers)| *key == pending && !peers.is_empty());
-                assert!(!is_aborted || !in_use, "it is still in use");
+                assert!(!is_aborted || !in_use || self.left_behind(), "it is still in use");
             }
             Action::Erase => {
                 let erased = self.machines[number].keys.previous.take().unwrap();
                 let machine = &self.machines[number];
                 assert!(machine.device.lanes.values().all(|(key, _)| *key != erased), "it is still in use");
-                if !self.is_cut() && !self.is_void() {
+                if !self.left_behind() {
                     for other in self.machines.iter().filter(|other| other.id != own) {
-                        let lane = &other.device.lanes[&other.device.routes[&own]].1;
-                        let sends_to_old = lane.get(&erased).is_some_and(|link| link.has_prefixes);
+                        let routed =
+                            other.device.routes.get(&own).and_then(|lane| other.device.lanes.get(lane));
+                        let link = routed.and_then(|(_, peers)| peers.get(&erased));
+                        let sends_to_old = link.is_some_and(|link| link.has_prefixes);
                         assert!(!sends_to_old, "somebody still sends to it");
                     }
                 }
@@ -348,15 +355,31 @@ impl World {
         self.store.round.as_ref().is_some_and(|round| self.now >= round.expires())
     }
 
+    fn phase(&self) -> Option<Phase> {
+        self.store.round.as_ref().map(|round| round.phase)
+    }
+
+    /// As one does who wants to begin another round.
+    fn take_the_void_lease(&mut self) {
+        let round = self.store.round.as_mut().unwrap();
+        round.phase = if round.phase == Phase::Moving { Phase::Aborted } else { Phase::Ended };
+        self.remember();
+    }
+
     fn is_cut(&self) -> bool {
         self.store.round.as_ref().is_some_and(|round| round.laggards == Laggards::Cut)
+    }
+
+    /// Whether a machine may have been left behind, in this round or in one before it.
+    fn left_behind(&self) -> bool {
+        self.left_behind || self.is_cut() || self.is_void()
     }
 
     /// What must hold at every moment.
     fn check(&self) {
         for (keys, initiators) in &self.initiators {
             // A pair that was cut is put together again by whoever can.
-            assert!(initiators.len() <= 1 || self.is_cut() || self.is_void(), "two initiators of {keys:?}");
+            assert!(initiators.len() <= 1 || self.left_behind(), "two initiators of {keys:?}");
         }
         if self.may_stall {
             return;
@@ -382,20 +405,32 @@ impl World {
         if there { Ok(()) } else { Err("no session that both have prefixes for") }
     }
 
-    /// Everybody is told everything and does everything, until there is nothing to do.
-    fn converge(&mut self) {
+    /// Everybody is told everything and does everything, until there is nothing to do, or until the round is over.
+    fn converge(&mut self, to: Rest) {
         let mut quiet = 0;
-        for _ in 0..400 {
+        for _ in 0..800 {
             let mut done = 0;
             for number in 0..self.machines.len() {
                 self.read(number);
                 done += self.step(number, usize::MAX);
+                // One is quicker than the others, and ends the round before they have erased anything.
+                for _ in 0..8 {
+                    if to == Rest::Over && self.phase() == Some(Phase::Ended) {
+                        return;
+                    }
+                    if to == Rest::Over && number == 0 {
+                        done += self.step(number, usize::MAX);
+                    }
+                }
                 self.handshake(number);
             }
             self.now = self.now.saturating_add(Duration::from_millis(600));
             quiet = if done == 0 { quiet + 1 } else { 0 };
-            if quiet > 4 {
+            if quiet > 4 && self.phase().is_none_or(|phase| phase == Phase::Ended) {
                 return;
+            }
+            if quiet > 4 && self.left_behind && self.is_void() {
+                self.take_the_void_lease();
             }
         }
         let actions: Vec<_> = (0..self.machines.len())
@@ -403,6 +438,15 @@ impl World {
             .collect();
         panic!("it does not end: {actions:?} {:?}", self.store.round);
     }
+}
+
+/// How far things go before another round begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Nothing is left to do.
+    Done,
+    /// The round is over; what each machine then does by itself is not.
+    Over,
 }
 
 fn ordered(one: PublicKey, other: PublicKey) -> (PublicKey, PublicKey) {
@@ -442,7 +486,7 @@ fn laggards() -> impl Strategy<Value = Laggards> {
 }
 
 /// A round: of which machine (or of all), and what its pairs do.
-type Wish = (Option<usize>, Vec<Procedure>, Laggards, Vec<Op>);
+type Wish = (Option<usize>, Vec<Procedure>, Laggards, Vec<Op>, Rest);
 
 fn wish() -> impl Strategy<Value = Wish> {
     (
@@ -450,12 +494,14 @@ fn wish() -> impl Strategy<Value = Wish> {
         prop_oneof![Just(vec![Procedure::BlueGreen; 5]), prop::collection::vec(procedure(), 5)],
         laggards(),
         prop::collection::vec(op(), 0..300),
+        prop_oneof![Just(Rest::Done), Just(Rest::Over)],
     )
 }
 
 fn run(count: usize, wishes: Vec<Wish>) {
     let mut world = World::new(count);
-    for (single, procedures, laggards, ops) in wishes {
+    let last = wishes.len().saturating_sub(1);
+    for (number, (single, procedures, laggards, ops, rest)) in wishes.into_iter().enumerate() {
         let life = (world.now, world.now.saturating_add(Duration::from_secs(60)));
         let members = (0..count).map(id);
         let mut round = match single.filter(|&single| single < count) {
@@ -467,8 +513,9 @@ fn run(count: usize, wishes: Vec<Wish>) {
             None => Round::mesh(members, life, laggards),
         };
         round.number = world.store.round.as_ref().map_or(1, |last| last.number + 1);
-        world.may_stall =
-            laggards == Laggards::Cut || round.procedures.values().any(|&how| how != Procedure::BlueGreen);
+        world.may_stall = world.left_behind
+            || laggards == Laggards::Cut
+            || round.procedures.values().any(|&how| how != Procedure::BlueGreen);
         let before: Vec<_> = world.machines.iter().map(|machine| machine.keys.current).collect();
         world.store.round = Some(round);
         world.initiators.clear();
@@ -502,8 +549,14 @@ fn run(count: usize, wishes: Vec<Wish>) {
             }
             world.check();
         }
-        world.converge();
-        settled(&mut world, &before);
+        if number < last && rest == Rest::Over {
+            world.converge(Rest::Over);
+            world.left_behind |= world.left_behind();
+        } else {
+            world.converge(Rest::Done);
+            settled(&mut world, &before);
+            world.left_behind = false;
+        }
     }
 }
 
@@ -521,7 +574,7 @@ fn settled(world: &mut World, before: &[PublicKey]) {
         assert_eq!((pending, previous), (None, None));
         assert_eq!(world.store.announced[&machine.id].key, current);
         let rotated = before[world.number(machine.id)] != current;
-        if !world.is_cut() {
+        if !world.left_behind() {
             assert_eq!(rotated, round.rotating.contains(&machine.id) && !aborted);
         }
         for (key, peers) in machine.device.lanes.values() {
@@ -548,17 +601,15 @@ proptest! {
 fn ten_rotations_in_turn_end_as_they_should() {
     let blue = vec![Procedure::BlueGreen; 5];
     let gate = vec![Procedure::PskGate; 5];
-    let mut wishes = Vec::new();
-    for number in 0..10 {
-        wishes.push((
-            Some(number % 4),
-            if number % 2 == 0 { blue.clone() } else { gate.clone() },
-            Laggards::Wait,
-            vec![],
-        ));
-        wishes.push((None, blue.clone(), Laggards::Wait, vec![]));
+    for rest in [Rest::Done, Rest::Over] {
+        let mut wishes = Vec::new();
+        for number in 0..10 {
+            let procedures = if number % 2 == 0 { blue.clone() } else { gate.clone() };
+            wishes.push((Some(number % 4), procedures, Laggards::Wait, vec![], rest));
+            wishes.push((None, blue.clone(), Laggards::Wait, vec![], rest));
+        }
+        run(4, wishes);
     }
-    run(4, wishes);
 }
 
 #[test]
@@ -571,6 +622,22 @@ fn an_abort_after_all_have_moved_leads_back() {
     }
     ops.push(Op::Abort);
     for single in [Some(1), None] {
-        run(3, vec![(single, vec![Procedure::BlueGreen; 5], Laggards::Wait, ops.clone())]);
+        run(3, vec![(single, vec![Procedure::BlueGreen; 5], Laggards::Wait, ops.clone(), Rest::Done)]);
+    }
+}
+
+#[test]
+fn a_gate_that_the_round_left_closed_is_lifted_after_it() {
+    let mut ops = Vec::new();
+    for _ in 0..4 {
+        for number in 0..3 {
+            ops.extend([Op::Told(number, 0), Op::Step(number)]);
+        }
+    }
+    // The lease is void before anybody has lifted a gate.
+    ops.extend([Op::Time(130_000), Op::Told(0, 0)]);
+    ops.extend(vec![Op::Step(0); 6]);
+    for procedure in [Procedure::OpenGate, Procedure::PskGate] {
+        run(3, vec![(Some(0), vec![procedure; 5], Laggards::Wait, ops.clone(), Rest::Done)]);
     }
 }

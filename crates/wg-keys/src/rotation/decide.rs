@@ -25,11 +25,16 @@ impl View {
             let action = if announced == Some(pending) { Action::Activate } else { Action::DropPending };
             return vec![action];
         }
+        let commits = rotates && self.round.as_ref().is_some_and(|round| round.phase == Phase::Committed);
+        if self.keys.previous.is_some() && !commits && !self.old_key_is_in_use() {
+            // First of all: another round may have begun as soon as this machine had said that it was done.
+            return vec![Action::Erase];
+        }
         match &self.round {
             Some(round) if round.phase != Phase::Ended && round.members.contains(&self.own) => {
                 let mut turn = Turn { view: self, round, actions: &mut actions };
                 match round.phase {
-                    Phase::Moving => turn.moving(now),
+                    Phase::Moving => turn.moving(memory, now),
                     Phase::Committed => turn.committed(memory, now),
                     Phase::Aborted => turn.aborted(memory, now),
                     Phase::Ended => {}
@@ -66,25 +71,28 @@ impl View {
                     actions.push(Action::Route { peer, lane });
                 }
                 Some(lane) => {
-                    // Left behind by a round: neither end may be the one that begins.
-                    let link = self.lanes.get(&lane).and_then(|view| view.peers.get(&key));
-                    if link.is_some_and(|link| !link.handshake && !link.initiates) && self.own < peer {
+                    // Left behind by a round: before the gate was lifted, or neither end is the one that begins.
+                    let Some(&link) = self.lanes.get(&lane).and_then(|view| view.peers.get(&key)) else {
+                        continue;
+                    };
+                    if !link.has_prefixes {
+                        actions.push(Action::Lift { lane, peer, key, anew: !link.handshake });
+                    } else if !link.handshake && !link.initiates && self.own < peer {
                         actions.push(Action::AddPeer { lane, peer, key, initiate: true });
                     }
                 }
             }
         }
         self.sweep(memory, now, actions);
-        if self.keys.previous.is_some()
-            && actions.is_empty()
-            && self.lanes.values().all(|lane| lane.key == own)
-        {
-            actions.push(Action::Erase);
-        }
+    }
+
+    /// Whether an interface has another key than the current one.
+    pub(super) fn old_key_is_in_use(&self) -> bool {
+        self.lanes.values().any(|lane| lane.key != self.keys.current)
     }
 
     /// Removes the pairs that nothing is sent over and that no record speaks of, and interfaces without peers.
-    fn sweep(&self, memory: &mut Memory, now: UnixTime, actions: &mut Vec<Action>) {
+    pub(super) fn sweep(&self, memory: &mut Memory, now: UnixTime, actions: &mut Vec<Action>) {
         let mut is_old = |lane: Lane, view: &LaneView, key: PublicKey| {
             let wanted = self.announced.iter().any(|(peer, announced)| {
                 *peer != self.own

@@ -25,11 +25,16 @@ struct Pair {
 }
 
 impl Turn<'_> {
-    pub(super) fn moving(&mut self, now: UnixTime) {
+    pub(super) fn moving(&mut self, memory: &mut Memory, now: UnixTime) {
         let rotates = self.rotates(self.view.own);
         let mut announced = self.reported_key();
         if rotates {
             let Some(key) = self.view.keys.pending else {
+                if self.view.keys.previous.is_some() {
+                    // What is left of an earlier round goes first. With a machine that it left behind the old key is
+                    // in use until this round is over; then that comes over.
+                    return self.view.sweep(memory, now, self.actions);
+                }
                 // Nothing is told before it is durable.
                 return self.actions.push(Action::Prepare);
             };
@@ -170,11 +175,10 @@ impl Turn<'_> {
             return;
         }
         // With a machine that was left behind the old key is still in use; it goes when that has come over.
-        let in_use = self.view.lanes.values().any(|lane| lane.key != self.view.keys.current);
-        if rotates && self.view.keys.previous.is_some() && !in_use {
+        if rotates && self.view.keys.previous.is_some() && !self.view.old_key_is_in_use() {
             return self.actions.push(Action::Erase);
         }
-        self.end();
+        self.end(now);
     }
 
     /// After a commit everything goes over the new pair; the old one drains and goes. Whether there is more to wait for.
@@ -301,7 +305,7 @@ impl Turn<'_> {
             self.report(self.reported_key(), true);
         }
         if self.actions.is_empty() {
-            self.end();
+            self.end(now);
         }
     }
 
@@ -336,13 +340,19 @@ impl Turn<'_> {
         }
     }
 
-    fn end(&mut self) {
-        let all_done = self
-            .round
-            .rotating
-            .iter()
-            .all(|&machine| self.report_of(machine).is_some_and(|report| report.done));
-        if all_done && self.rotates(self.view.own) {
+    /// When all machines have taken the old pairs away, so that nothing of it is in the way of another round. One that has
+    /// died is not waited for after the deadline.
+    fn end(&mut self, now: UnixTime) {
+        let is_done = |machine: &MachineId| self.report_of(*machine).is_some_and(|report| report.done);
+        let is_over = self.round.rotating.iter().all(is_done)
+            && (now >= self.round.deadline
+                || self
+                    .round
+                    .members
+                    .iter()
+                    .filter(|one| self.view.announced.contains_key(one))
+                    .all(is_done));
+        if is_over && self.rotates(self.view.own) {
             self.actions.push(Action::Decide { round: self.round.number, phase: Phase::Ended });
         }
     }
