@@ -307,11 +307,12 @@ impl World {
         self.history.push(self.store.clone());
     }
 
-    /// What the network does when a machine that begins handshakes gets through.
+    /// What the network does when a machine that begins handshakes gets through: it begins one where it has no session, or
+    /// where nothing comes back because the other end has forgotten it.
     fn handshake(&mut self, number: usize) {
         let lanes = self.machines[number].device.lanes.clone();
         for (lane, (own_key, peers)) in lanes {
-            for (peer_key, link) in peers.into_iter().filter(|(_, link)| link.initiates && !link.handshake) {
+            for (peer_key, link) in peers.into_iter().filter(|(_, link)| link.initiates) {
                 for other in 0..self.machines.len() {
                     let device = &mut self.machines[other].device;
                     let Some((_, theirs)) = device
@@ -322,6 +323,9 @@ impl World {
                         continue;
                     };
                     let theirs = theirs.get_mut(&own_key).unwrap();
+                    if link.handshake && theirs.handshake {
+                        continue;
+                    }
                     theirs.received = true;
                     if theirs.gated || link.gated {
                         continue;
