@@ -103,6 +103,9 @@ impl<'a> Authorizer<'a> {
         let mut allow = None;
         for source in live.sources() {
             // Out of its reach it could not have said anything.
+            if let Some(group) = source.tangled().filter(|_| source.enters(request.resource, &entrance)) {
+                return deny(DenyReason::TangledGroups { group });
+            }
             let unreadable = source.carried().unreadable.first();
             if let Some(binding) = unreadable.filter(|_| source.enters(request.resource, &entrance)) {
                 return deny(DenyReason::UnreadableBinding { binding: *binding, via: source.group_id() });

@@ -36,7 +36,7 @@ impl Decision {
 /// What allowed it. Nothing else makes one: it can be asked for as a proof that a decision was taken.
 ///
 /// Of several bindings that allow the same, the answer names one always the same way: the subject's own
-/// before those of its groups (in the order of their ids), the nearest scope first, then the lowest id, then
+/// before those of its groups (in the order of their ids, those it is in by other groups too), the nearest scope first, then the lowest id, then
 /// the role's own patterns before its policies (in the order of their ids), then the first statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allow {
@@ -62,7 +62,8 @@ impl Allow {
         self.role
     }
 
-    /// The group it is bound to; `None` when it is the subject's own.
+    /// The group it is bound to, which the subject is in by itself or by other groups (an
+    /// [`Explanation`](crate::Explanation) says how); `None` when it is the subject's own.
     #[must_use]
     pub const fn via(&self) -> Option<GroupId> {
         self.via
@@ -140,6 +141,12 @@ pub enum DenyReason {
     /// The resource lies outside the tenant of the subject's home, and no trust of the resource's tenant lets the
     /// subject in for this.
     TenantMismatch,
+    /// The groups that a group of the subject's is in are in a circle, or more or deeper than
+    /// [`plan`](crate::plan) lets them be; one of them may deny anything.
+    TangledGroups {
+        /// The group that the subject is a member of.
+        group: GroupId,
+    },
     /// A binding is unreadable; it may deny anything to its holder.
     UnreadableBinding {
         /// The binding.
@@ -187,6 +194,16 @@ pub enum DenyReason {
 }
 
 impl DenyReason {
+    /// The group by which it concerns the subject, of the reasons that name a binding.
+    pub(crate) const fn via(&self) -> Option<GroupId> {
+        match self {
+            Self::UnreadableBinding { via, .. }
+            | Self::UnreadableRole { via, .. }
+            | Self::ExplicitDeny { via, .. } => *via,
+            _ => None,
+        }
+    }
+
     /// A stable word for it, for logs and answers that programs read.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -197,6 +214,7 @@ impl DenyReason {
             Self::Disabled => "disabled",
             Self::RestrictionExpired { .. } => "restriction_expired",
             Self::TenantMismatch => "tenant_mismatch",
+            Self::TangledGroups { .. } => "tangled_groups",
             Self::UnreadableBinding { .. } => "unreadable_binding",
             Self::UnreadableRole { .. } => "unreadable_role",
             Self::ExplicitDeny { .. } => "explicit_deny",

@@ -4,6 +4,7 @@ mod apply;
 mod clause;
 mod index;
 mod live;
+mod nesting;
 mod numbers;
 mod reach;
 mod row;
@@ -11,6 +12,7 @@ mod signature;
 mod slab;
 mod table;
 mod trust;
+mod way;
 
 use core::fmt;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ pub(crate) use self::index::{
     Bound, Carried, GroupNode, Kept, PolicyNode, RoleNode, RoleNumber, Slot, SubjectNode,
 };
 pub(crate) use self::live::{Asked, Held, Lifeless, Live, Source};
+pub(crate) use self::nesting::TangleKind;
 pub(crate) use self::numbers::{NumberSet, Patterns, PermissionNumbers, Places, Words};
 use self::reach::Tenants;
 pub(crate) use self::reach::{reaches, share_tenant};
@@ -31,14 +34,15 @@ pub(crate) use self::row::{Found, has};
 use self::slab::Slab;
 use self::table::Table;
 pub(crate) use self::trust::{Entrance, Trusts};
+pub(crate) use self::way::Trail;
 use crate::authorizer::Authorizer;
 use crate::builtin::BuiltInRole;
 use crate::holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, RoleRef, TrustId};
 use crate::key::{NoPlace, Place, Stamped};
 use crate::pattern_set::PatternSet;
 use crate::record::{
-    BindingRecord, BoundaryRecord, BreakGlassRecord, GroupRecord, PolicyRecord, RoleRecord, SubjectRecord,
-    TrustRecord,
+    BindingRecord, BoundaryRecord, BreakGlassRecord, GroupRecord, NestingRecord, PolicyRecord, RoleRecord,
+    SubjectRecord, TrustRecord,
 };
 
 /// Subjects, groups, roles and bindings of one instant; a [`View`](state_store::View) for a replica of the
@@ -65,6 +69,7 @@ pub struct Directory {
     unknown: HashTrieSetSync<Key>,
     pub(crate) started: bool,
     forbidding: Option<Revision>,
+    nesting: Option<Revision>,
 }
 
 /// What is known of a role or policy without a look at it.
@@ -99,6 +104,7 @@ impl Directory {
             unknown: HashTrieSetSync::new_sync(),
             started: false,
             forbidding: None,
+            nesting: None,
         }
     }
 
@@ -185,16 +191,31 @@ impl Directory {
         carried.into_iter().flat_map(|carried| carried.bindings.iter().map(|(_, bound)| &bound.record))
     }
 
-    /// The members of the group, in no order. Looks at every subject there is.
+    /// The members of the group itself, not of groups in it, in no order. Looks at every subject there is.
     pub fn members(&self, group: GroupId) -> impl Iterator<Item = Subject> {
         let members = self.subjects.iter().filter(move |(_, node)| node.membership(group).is_some());
         members.map(|(subject, _)| *subject)
     }
 
-    /// The groups the subject is a member of, by id; such as exist no more are left out.
+    /// The groups that are directly in this one, by id; such as exist no more are left out.
+    pub fn groups_in(&self, group: GroupId) -> impl Iterator<Item = &GroupRecord> {
+        let nest = self.groups.get(&group).map(|node| &node.nest);
+        nest.into_iter().flat_map(|nest| nest.inners.iter()).filter_map(|(inner, _)| self.group(*inner))
+    }
+
+    /// The groups the subject is a member of, not those it is in by another group, by id; such as exist no more are
+    /// left out.
     pub fn groups_of(&self, subject: Subject) -> impl Iterator<Item = &GroupRecord> {
         let node = self.subjects.get(&subject).into_iter();
         node.flat_map(|node| node.groups.iter()).filter_map(|membership| self.group(membership.group))
+    }
+
+    /// Every nesting that is readable, in no order.
+    pub fn nestings(&self) -> impl Iterator<Item = NestingRecord> {
+        self.groups.iter().flat_map(|(inner, node)| {
+            let readable = node.nest.outers.iter().filter(|outer| outer.since.is_some());
+            readable.map(|outer| NestingRecord { group: outer.group, inner: *inner })
+        })
     }
 
     /// The emergencies that nobody has closed, in no order.
@@ -249,6 +270,10 @@ impl Directory {
             Ok(Place::Member(group, id)) => subject(id)
                 .and_then(|node| node.membership(group))
                 .is_some_and(|membership| membership.joined.is_none()),
+            Ok(Place::Nested(outer, inner)) => {
+                let nest = self.groups.get(&inner).map(|node| &node.nest);
+                nest.and_then(|nest| nest.outer(outer)).is_some_and(|outer| outer.since.is_none())
+            }
             Ok(Place::Binding(holder, id)) => {
                 let carried = match holder {
                     Holder::Subject(id) => subject(id).map(|node| &node.carried),
@@ -361,10 +386,11 @@ impl Directory {
                     || !node.carried.unreadable.is_empty()
                     || node.groups.iter().any(|membership| membership.joined.is_none())
             })
-            || self
-                .groups
-                .values()
-                .any(|node| node.record.is_unreadable() || !node.carried.unreadable.is_empty())
+            || self.groups.values().any(|node| {
+                node.record.is_unreadable()
+                    || !node.carried.unreadable.is_empty()
+                    || node.nest.outers.iter().any(|outer| outer.since.is_none())
+            })
             || self.roles.values().any(|node| node.record.is_unreadable())
             || self.policies.values().any(|node| node.record.is_unreadable())
             || self.trusts.iter().any(|(_, slot)| slot.is_unreadable())
@@ -392,6 +418,7 @@ impl Directory {
             Stamped::Members(group) => self.groups.get(&group)?.joined,
             Stamped::Policy(policy) => self.policies.get(&policy)?.stamp,
             Stamped::Forbidding => self.forbidding,
+            Stamped::Nesting => self.nesting,
         }
     }
 }
@@ -412,6 +439,7 @@ impl fmt::Debug for Directory {
             .field("unknown", &self.unknown)
             .field("started", &self.started)
             .field("forbidding", &self.forbidding)
+            .field("nesting", &self.nesting)
             .finish_non_exhaustive()
     }
 }

@@ -8,13 +8,15 @@
 //! use iam_policy::document::DirectoryDocument;
 //! let text = r#"{"version": 1,
 //!   "subjects": [{"id": "usr_00000000000000000000000001", "name": "alice", "home": "/", "state": "enabled"}],
-//!   "groups": [{"id": "grp_00000000000000000000000001", "name": "web-team", "home": "/"}],
+//!   "groups": [{"id": "grp_00000000000000000000000001", "name": "web-team", "home": "/"},
+//!     {"id": "grp_00000000000000000000000002", "name": "everyone", "home": "/"}],
 //!   "roles": [{"id": "rol_00000000000000000000000001", "name": "deployer", "home": "/",
 //!     "permissions": ["apps:*"], "policies": []}],
 //!   "policies": [{"id": "pol_00000000000000000000000001", "name": "careful", "home": "/", "document": {"statements": [
 //!     {"effect": "deny", "permissions": ["*:delete"], "scopes": "unlimited",
 //!      "conditions": [{"not": true, "test": "mfa"}]}]}}],
 //!   "memberships": [{"group": "grp_00000000000000000000000001", "subject": "usr_00000000000000000000000001"}],
+//!   "nestings": [{"group": "grp_00000000000000000000000002", "inner": "grp_00000000000000000000000001"}],
 //!   "bindings": [
 //!     {"id": "bnd_00000000000000000000000001", "role": "rol_00000000000000000000000001",
 //!      "holder": "grp_00000000000000000000000001", "scope": "project/web", "expires_at": "unlimited"},
@@ -37,6 +39,7 @@
 //! See [`RequestDocument`] and [`AnswerDocument`].
 
 mod answer;
+mod nesting;
 mod request;
 mod strict;
 
@@ -54,8 +57,8 @@ use crate::plan::{
     MAX_TRUSTS_BETWEEN,
 };
 use crate::record::{
-    BindingRecord, BoundaryRecord, GroupRecord, MembershipRecord, PolicyRecord, RoleRecord, SubjectRecord,
-    TrustRecord,
+    BindingRecord, BoundaryRecord, GroupRecord, MembershipRecord, NestingRecord, PolicyRecord, RoleRecord,
+    SubjectRecord, TrustRecord,
 };
 use crate::registry::Registry;
 
@@ -79,6 +82,8 @@ pub struct Records {
     pub policies: Vec<PolicyRecord>,
     /// Who is in which group.
     pub memberships: Vec<MembershipRecord>,
+    /// Which group is in which.
+    pub nestings: Vec<NestingRecord>,
     /// What is given to whom.
     pub bindings: Vec<BindingRecord>,
     /// What subjects may do at most.
@@ -102,13 +107,15 @@ impl DirectoryDocument {
     /// The document of these records, and of the permissions that the program knows.
     ///
     /// # Errors
-    /// [`DocumentError::Repeated`] and [`DocumentError::TooMany`].
+    /// [`DocumentError::Repeated`], [`DocumentError::Circle`] and [`DocumentError::TooMany`].
     pub fn new(mut records: Records, registry: Option<Registry>) -> Result<Self, DocumentError> {
         sort(&mut records.subjects, "subject", |record| record.id)?;
         sort(&mut records.groups, "group", |record| record.id)?;
         sort(&mut records.roles, "role", |record| record.id)?;
         sort(&mut records.policies, "policy", |record| record.id)?;
         sort(&mut records.memberships, "membership", |record| (record.group, record.subject))?;
+        sort(&mut records.nestings, "nesting", |record| (record.group, record.inner))?;
+        nesting::from_the_top(&records.nestings)?;
         sort(&mut records.bindings, "binding", |record| record.id)?;
         sort(&mut records.boundaries, "boundary", |record| record.subject)?;
         sort(&mut records.trusts, "trust", |record| record.id)?;
@@ -151,13 +158,23 @@ impl DirectoryDocument {
             roles,
             policies,
             memberships,
+            nestings,
             bindings,
             boundaries,
             trusts,
             registry,
         } = raw;
-        let records =
-            Records { subjects, groups, roles, policies, memberships, bindings, boundaries, trusts };
+        let records = Records {
+            subjects,
+            groups,
+            roles,
+            policies,
+            memberships,
+            nestings,
+            bindings,
+            boundaries,
+            trusts,
+        };
         Self::new(records, registry)
     }
 
@@ -167,14 +184,26 @@ impl DirectoryDocument {
     /// Never: every record has a JSON form.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let Records { subjects, groups, roles, policies, memberships, bindings, boundaries, trusts } =
-            &self.records;
+        let Records {
+            subjects,
+            groups,
+            roles,
+            policies,
+            memberships,
+            nestings,
+            bindings,
+            boundaries,
+            trusts,
+        } = &self.records;
         let mut text = format!("{{\"version\": {VERSION}");
         write_list(&mut text, "subjects", subjects);
         write_list(&mut text, "groups", groups);
         write_list(&mut text, "roles", roles);
         write_list(&mut text, "policies", policies);
         write_list(&mut text, "memberships", memberships);
+        if !nestings.is_empty() {
+            write_list(&mut text, "nestings", nestings);
+        }
         write_list(&mut text, "bindings", bindings);
         write_list(&mut text, "boundaries", boundaries);
         if !trusts.is_empty() {
@@ -191,7 +220,8 @@ impl DirectoryDocument {
     /// the first start), and without records of broken glass.
     ///
     /// # Errors
-    /// [`DocumentError::Unreadable`] when a record is: a document cannot say that.
+    /// [`DocumentError::Unreadable`] when a record is: a document cannot say that. [`DocumentError::Circle`] and
+    /// [`DocumentError::TooMany`] when what is stored was not written by a [`Planner`](crate::Planner).
     pub fn of(directory: &Directory) -> Result<Self, DocumentError> {
         if directory.has_unreadable() {
             return Err(DocumentError::Unreadable);
@@ -204,6 +234,7 @@ impl DirectoryDocument {
             roles: directory.roles().cloned().collect(),
             policies: directory.policies().cloned().collect(),
             memberships: memberships.collect(),
+            nestings: directory.nestings().collect(),
             bindings: directory.bindings().cloned().collect(),
             boundaries: boundaries.cloned().collect(),
             trusts: directory.trusts().cloned().collect(),
@@ -215,13 +246,25 @@ impl DirectoryDocument {
     #[must_use]
     pub fn directory(&self) -> Directory {
         let mut directory = Directory::new();
-        let Records { subjects, groups, roles, policies, memberships, bindings, boundaries, trusts } =
-            &self.records;
+        let Records {
+            subjects,
+            groups,
+            roles,
+            policies,
+            memberships,
+            nestings,
+            bindings,
+            boundaries,
+            trusts,
+        } = &self.records;
         let at = Revision::ZERO;
         subjects.iter().for_each(|record| directory.set_subject(record.clone(), at));
         groups.iter().for_each(|record| directory.set_group_record(record.clone(), at));
         policies.iter().for_each(|record| directory.set_policy_record(record.clone(), at));
         roles.iter().for_each(|record| directory.set_role_record(record.clone(), at));
+        // From the top, so that each is worked out once.
+        let nestings = nesting::from_the_top(nestings).unwrap_or_else(|_| nestings.clone());
+        nestings.into_iter().for_each(|record| directory.set_nesting(record, at));
         memberships.iter().for_each(|record| directory.set_membership(*record, at));
         bindings.iter().for_each(|record| directory.set_binding(record.clone(), at));
         boundaries.iter().for_each(|record| directory.set_boundary_record(record.clone(), at));
@@ -302,6 +345,8 @@ struct Raw {
     policies: Vec<PolicyRecord>,
     #[serde(default)]
     memberships: Vec<MembershipRecord>,
+    #[serde(default)]
+    nestings: Vec<NestingRecord>,
     #[serde(default)]
     bindings: Vec<BindingRecord>,
     #[serde(default)]

@@ -113,6 +113,12 @@ pub enum DocumentError {
         /// The bound.
         limit: usize,
     },
+    /// A group is in itself.
+    #[error("a group is in itself, by {}", listed(groups))]
+    Circle {
+        /// The groups of the circle, each in the next and the last in the first; of a long one the beginning.
+        groups: Vec<GroupId>,
+    },
     /// The circumstances are none.
     #[error(transparent)]
     Context(#[from] ContextError),
@@ -204,6 +210,18 @@ pub enum WriteError {
     /// A trust is between two first levels of scope, and lists what lies in the one that trusts.
     #[error("a trust is between two tenants, and about the one that trusts")]
     NoTenants,
+    /// The first group is not in the second.
+    #[error("{0} is not in {1}")]
+    NotNested(GroupId, GroupId),
+    /// The group would be in itself.
+    #[error("the group would be in itself, by {}", listed(groups))]
+    Circle {
+        /// The groups by which the outer one is in the inner one already, both included: each is in the next.
+        groups: Vec<GroupId>,
+    },
+    /// The groups that this one is in are in a circle, or more or deeper than may be: an operator must look at them first.
+    #[error("the groups above {0} are tangled")]
+    Tangled(GroupId),
     /// The subject is no member of the group.
     #[error("{0} is no member of {1}")]
     NotMember(Subject, GroupId),
@@ -220,7 +238,7 @@ pub enum WriteError {
     #[error("this would cross from one tenant to another")]
     OtherTenant,
     /// Something still refers to it; remove that first.
-    #[error("still in use by {by} bindings or members")]
+    #[error("still in use by {by} bindings, members or groups")]
     InUse {
         /// How many refer to it.
         by: usize,
@@ -257,4 +275,10 @@ impl From<LimitError> for WriteError {
     fn from(error: LimitError) -> Self {
         Self::Batch(BatchError::Limit(error))
     }
+}
+
+/// The ids, separated by commas.
+fn listed(groups: &[GroupId]) -> String {
+    let texts: Vec<String> = groups.iter().map(GroupId::to_string).collect();
+    texts.join(", ")
 }

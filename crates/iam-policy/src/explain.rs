@@ -1,5 +1,7 @@
 //! Why a decision is what it is: the records it rests on, and everything else that speaks to it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use core_types::{Scope, Subject};
 use state_store::{Key, LimitError};
 
@@ -31,6 +33,9 @@ pub struct Explanation {
     pub denying: Vec<DenyReason>,
     /// What would allow it if one thing were otherwise, the nearest first, at most [`MAX_EXPLAINED`].
     pub near: Vec<NearMiss>,
+    /// How the subject comes to be in each group named above that it is no member of itself: the group it is a member
+    /// of, each that the one before is in, and last the group itself.
+    pub ways: BTreeMap<GroupId, Vec<GroupId>>,
 }
 
 /// Something that allows what is asked.
@@ -63,6 +68,8 @@ pub enum Fact {
     Membership(GroupId, Subject),
     /// The group.
     Group(GroupId),
+    /// That the second group is in the first.
+    Nesting(GroupId, GroupId),
     /// A binding, of a holder.
     Binding(Holder, BindingId),
     /// A role.
@@ -87,6 +94,7 @@ impl Fact {
             Self::Boundary(id) => Place::Boundary(*id).key(),
             Self::Membership(group, subject) => Place::Member(*group, *subject).key(),
             Self::Group(id) => Place::Group(*id).key(),
+            Self::Nesting(group, inner) => Place::Nested(*group, *inner).key(),
             Self::Binding(holder, id) => Place::Binding(*holder, *id).key(),
             Self::Role(id) => Place::Role(*id).key(),
             Self::Policy(id) => Place::Policy(*id).key(),
@@ -108,12 +116,15 @@ impl Authorizer<'_> {
             allowing: Vec::new(),
             denying: Vec::new(),
             near: Vec::new(),
+            ways: BTreeMap::new(),
         };
         let Ok(live) = self.directory().live(request.principal.rights_of()) else { return explanation };
         let Some(entrance) = live.entrance(request) else { return explanation };
         let asked = self.directory().asked(request);
         for source in live.sources() {
             if source.enters(request.resource, &entrance) {
+                let tangled = source.tangled();
+                explanation.denying.extend(tangled.map(|group| DenyReason::TangledGroups { group }));
                 let unreadable = source.carried().unreadable.iter();
                 let via = source.group_id();
                 explanation
@@ -128,6 +139,7 @@ impl Authorizer<'_> {
         explanation.near = near(&live, request, &asked.numbers, entrance);
         explanation.allowing.truncate(MAX_EXPLAINED);
         explanation.denying.truncate(MAX_EXPLAINED);
+        explanation.ways = ways(&live, &explanation);
         explanation
     }
 
@@ -152,7 +164,7 @@ impl Authorizer<'_> {
         let mut facts = vec![Fact::Subject(subject)];
         match decision {
             Decision::Allow(allow) => {
-                self.chain(&mut facts, subject, allow.binding(), allow.via(), allow.statement());
+                self.chain(&mut facts, request, allow.binding(), allow.via(), allow.statement());
             }
             Decision::Deny(deny) => match &deny.reason {
                 DenyReason::UnreadablePolicy => {
@@ -165,16 +177,25 @@ impl Authorizer<'_> {
                 | DenyReason::RestrictionExpired { .. }
                 | DenyReason::TenantMismatch
                 | DenyReason::NoGrant => {}
+                DenyReason::TangledGroups { group } => {
+                    facts.extend([Fact::Membership(*group, subject), Fact::Group(*group)]);
+                    let tangle = self.directory().tangle_of(*group);
+                    for (outer, inner) in tangle.into_iter().flat_map(|tangle| tangle.nestings) {
+                        facts.extend([Fact::Nesting(outer, inner), Fact::Group(outer), Fact::Group(inner)]);
+                    }
+                    facts.sort_unstable();
+                    facts.dedup();
+                }
                 DenyReason::UnreadableBinding { binding, via } => {
-                    self.membership(&mut facts, subject, *via);
+                    self.membership(&mut facts, request, *via);
                     facts.push(Fact::Binding(holder(subject, *via), *binding));
                 }
                 DenyReason::UnreadableRole { binding, via, policy } => {
                     let statement = policy.map(|policy| StatementRef { policy, index: 0 });
-                    self.chain(&mut facts, subject, *binding, *via, statement);
+                    self.chain(&mut facts, request, *binding, *via, statement);
                 }
                 DenyReason::ExplicitDeny { binding, via, statement, .. } => {
-                    self.chain(&mut facts, subject, *binding, *via, Some(*statement));
+                    self.chain(&mut facts, request, *binding, *via, Some(*statement));
                 }
                 DenyReason::UnreadableBoundary { granted_by }
                 | DenyReason::LimitedByBoundary { granted_by } => {
@@ -212,7 +233,7 @@ impl Authorizer<'_> {
             self.grant(&held, request, &entrance).filter(|allow| allow.binding() == binding)
         });
         if let Some(allow) = allow {
-            self.chain(facts, subject, binding, allow.via(), allow.statement());
+            self.chain(facts, request, binding, allow.via(), allow.statement());
         }
     }
 
@@ -220,13 +241,13 @@ impl Authorizer<'_> {
     fn chain(
         &self,
         facts: &mut Vec<Fact>,
-        subject: Subject,
+        request: &AccessRequest<'_>,
         binding: BindingId,
         via: Option<GroupId>,
         statement: Option<StatementRef>,
     ) {
-        self.membership(facts, subject, via);
-        let holder = holder(subject, via);
+        self.membership(facts, request, via);
+        let holder = holder(request.principal.rights_of(), via);
         facts.push(Fact::Binding(holder, binding));
         let role = self.directory().bindings_of(holder).find(|record| record.id == binding);
         match role.map(|record| record.role) {
@@ -239,11 +260,39 @@ impl Authorizer<'_> {
         }
     }
 
-    fn membership(&self, facts: &mut Vec<Fact>, subject: Subject, via: Option<GroupId>) {
-        if let Some(group) = via {
-            facts.extend([Fact::Membership(group, subject), Fact::Group(group)]);
+    /// By which membership and nestings the subject is in the group, and each group on the way.
+    fn membership(&self, facts: &mut Vec<Fact>, request: &AccessRequest<'_>, via: Option<GroupId>) {
+        let (Some(group), Ok(live)) = (via, self.directory().live(request.principal.rights_of())) else {
+            return;
+        };
+        let Some(entrance) = live.entrance(request) else { return };
+        let mut sources = live.sources().filter(|source| source.group_id() == Some(group));
+        let source = sources.find(|source| source.enters(request.resource, &entrance));
+        let Some((source, via)) = source.and_then(|source| Some((source, source.via()?))) else { return };
+        let groups = live.trail_to(&via, source.grants()).groups;
+        let first = groups.first().map(|first| Fact::Membership(*first, source.subject_id()));
+        facts.extend(first);
+        facts.extend(groups.iter().map(|group| Fact::Group(*group)));
+        let inners = groups.iter().zip(groups.iter().skip(1));
+        facts.extend(inners.map(|(inner, group)| Fact::Nesting(*group, *inner)));
+    }
+}
+
+/// How the subject comes to the groups that the explanation names, and it is no member of.
+fn ways(live: &Live<'_>, explanation: &Explanation) -> BTreeMap<GroupId, Vec<GroupId>> {
+    let allowing = explanation.allowing.iter().map(|it| it.via);
+    let denying = explanation.denying.iter().map(DenyReason::via);
+    let near = explanation.near.iter().map(|it| it.via);
+    let named: BTreeSet<GroupId> = allowing.chain(denying).chain(near).flatten().collect();
+    let mut ways = BTreeMap::new();
+    for source in live.sources() {
+        let Some(via) = source.via().filter(|via| named.contains(&via.id)) else { continue };
+        let groups = live.trail_to(&via, source.grants()).groups;
+        if groups.len() > 1 {
+            ways.entry(via.id).or_insert(groups);
         }
     }
+    ways
 }
 
 fn holder(subject: Subject, via: Option<GroupId>) -> Holder {

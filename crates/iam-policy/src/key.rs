@@ -17,6 +17,8 @@ pub(crate) enum Place {
     Policy(PolicyId),
     Boundary(Subject),
     Member(GroupId, Subject),
+    /// That the second group is in the first.
+    Nested(GroupId, GroupId),
     Binding(Holder, BindingId),
     BreakGlass(BreakGlassId),
     Trust(TrustId),
@@ -34,6 +36,8 @@ pub(crate) enum Stamped {
     Forbidding,
     /// A group's coming to have more members, rather than to carry more.
     Members(GroupId),
+    /// That some group comes to be in another one.
+    Nesting,
 }
 
 /// Why a key is none of ours.
@@ -52,6 +56,7 @@ impl Place {
             Self::Group(id) => Key::new(format!("{PREFIX}group/{id}")),
             Self::Role(id) => Key::new(format!("{PREFIX}role/{id}")),
             Self::Member(group, subject) => Key::new(format!("{PREFIX}member/{group}/{subject}")),
+            Self::Nested(outer, inner) => Key::new(format!("{PREFIX}nesting/{outer}/{inner}")),
             Self::Policy(id) => Key::new(format!("{PREFIX}policy/{id}")),
             Self::Boundary(id) => Key::new(format!("{PREFIX}boundary/{id}")),
             Self::Binding(holder, id) => Key::new(format!("{PREFIX}binding/{holder}/{id}")),
@@ -61,6 +66,7 @@ impl Place {
             Self::Stamp(Stamped::Role(id)) => Key::new(format!("{PREFIX}stamp/{id}")),
             Self::Stamp(Stamped::Policy(id)) => Key::new(format!("{PREFIX}stamp/{id}")),
             Self::Stamp(Stamped::Forbidding) => Key::new(format!("{PREFIX}forbidding")),
+            Self::Stamp(Stamped::Nesting) => Key::new(format!("{PREFIX}nested")),
             Self::Stamp(Stamped::Members(id)) => Key::new(format!("{PREFIX}joined/{id}")),
             Self::Started => Key::new(format!("{PREFIX}started")),
         }
@@ -74,6 +80,9 @@ impl Place {
         if text == "forbidding" {
             return Ok(Self::Stamp(Stamped::Forbidding));
         }
+        if text == "nested" {
+            return Ok(Self::Stamp(Stamped::Nesting));
+        }
         let (family, id) = text.split_once('/').ok_or(NoPlace::Unknown)?;
         let place = match family {
             "subject" => id.parse().ok().map(Self::Subject),
@@ -84,6 +93,7 @@ impl Place {
             "trust" => id.parse().ok().map(Self::Trust),
             "boundary" => id.parse().ok().map(Self::Boundary),
             "member" => pair(id).map(|(group, subject)| Self::Member(group, subject)),
+            "nesting" => pair(id).map(|(outer, inner)| Self::Nested(outer, inner)),
             "binding" => pair(id).map(|(holder, binding)| Self::Binding(holder, binding)),
             "stamp" => {
                 let holder = id.parse().ok().map(Stamped::Holder);

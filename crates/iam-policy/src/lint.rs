@@ -4,7 +4,7 @@ mod statements;
 
 use core_types::{Limit, PermissionPattern, UnixTime};
 
-use crate::directory::{Bound, Directory, RoleNumber, Said, reaches};
+use crate::directory::{Bound, Directory, RoleNumber, Said, Slot, reaches};
 use crate::explain::Fact;
 use crate::holder::{Holder, RoleRef};
 use crate::policy::Effect;
@@ -57,12 +57,17 @@ pub enum Lint {
     Escalator,
     /// `IAM013`: the role permits nothing, and brings no policy.
     EmptyRole,
-    /// `IAM014`: something is bound to the group, and it has no members.
+    /// `IAM014`: something is bound to the group, and neither members nor groups are in it.
     NoMembers,
     /// `IAM015`: glass was broken, and nobody has closed the emergency.
     BrokenGlass,
     /// `IAM016`: the trust has ended, is not accepted, or names no two tenants; it lets nobody in.
     IdleTrust,
+    /// `IAM017`: the groups that the group is in are in a circle, or more or deeper than may be; its members are denied
+    /// everything where it can count.
+    Tangled,
+    /// `IAM018`: a group of the nesting does not exist, or the two are of different tenants; it says nothing.
+    IdleNesting,
 }
 
 impl Lint {
@@ -86,6 +91,8 @@ impl Lint {
             Self::NoMembers => "IAM014",
             Self::BrokenGlass => "IAM015",
             Self::IdleTrust => "IAM016",
+            Self::Tangled => "IAM017",
+            Self::IdleNesting => "IAM018",
         }
     }
 
@@ -103,6 +110,7 @@ impl Lint {
                 | Self::Shadowed
                 | Self::Denied
                 | Self::IdleTrust
+                | Self::IdleNesting
         )
     }
 }
@@ -138,10 +146,12 @@ impl Directory {
             let unreadable = node.carried.unreadable.iter();
             findings
                 .extend(unreadable.map(|id| Finding::about(Lint::Unreadable, Fact::Binding(holder, *id))));
-            if node.members == 0 && !node.carried.bindings.is_empty() {
+            let is_without_members = node.members == 0 && node.nest.inners.is_empty();
+            if is_without_members && !node.carried.bindings.is_empty() {
                 findings.push(Finding::about(Lint::NoMembers, Fact::Group(*id)));
             }
         }
+        self.lint_nestings(&mut findings);
         self.lint_bindings(now, &mut findings);
         self.lint_statements(registry, &mut findings);
         findings.extend(
@@ -161,6 +171,29 @@ impl Directory {
         }));
         findings.sort_unstable();
         findings
+    }
+
+    fn lint_nestings(&self, findings: &mut Vec<Finding>) {
+        for (inner, node) in self.groups.iter() {
+            if node.nest.is_tangled() {
+                findings.push(Finding::about(Lint::Tangled, Fact::Group(*inner)));
+            }
+            for outer in node.nest.outers.iter() {
+                let outer_node = self.groups.get(&outer.group);
+                let slots = [outer_node.map(|node| &node.record), Some(&node.record)];
+                let is_gone = slots.iter().any(|slot| slot.is_none_or(Slot::is_absent));
+                let [outer_home, home] = slots.map(|slot| Some(slot?.present()?.home.first_level()));
+                let is_apart = outer_home.zip(home).is_some_and(|(outer, inner)| outer != inner);
+                let lint = if outer.since.is_none() {
+                    Lint::Unreadable
+                } else if is_gone || is_apart {
+                    Lint::IdleNesting
+                } else {
+                    continue;
+                };
+                findings.push(Finding::about(lint, Fact::Nesting(outer.group, *inner)));
+            }
+        }
     }
 
     fn lint_bindings(&self, now: UnixTime, findings: &mut Vec<Finding>) {

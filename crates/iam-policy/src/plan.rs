@@ -17,6 +17,7 @@ mod break_glass;
 mod draft;
 mod groups;
 mod guard;
+mod nestings;
 mod policies;
 mod repair;
 mod roles;
@@ -35,11 +36,20 @@ pub const MAX_BINDINGS_PER_HOLDER: usize = 1024;
 /// The most policies that come with one role.
 pub const MAX_POLICIES_PER_ROLE: usize = 16;
 
-/// The most groups of one subject.
+/// The most groups of which one subject is a member itself.
 pub const MAX_GROUPS_PER_SUBJECT: usize = 64;
 
-/// The most members of one group.
+/// The most members of one group, without those of groups in it.
 pub const MAX_MEMBERS_PER_GROUP: usize = 100_000;
+
+/// The most levels of groups in groups: a member of a group is in no other one by more than so many nestings.
+pub const MAX_NESTING_DEPTH: usize = 8;
+
+/// The most groups that one group is in, directly or by others.
+pub const MAX_GROUPS_ABOVE: usize = 64;
+
+/// The most groups in one group, directly or by others.
+pub const MAX_GROUPS_WITHIN: usize = 1024;
 
 /// The most trusts by which one tenant lets in one other.
 pub const MAX_TRUSTS_BETWEEN: usize = 16;

@@ -10,12 +10,14 @@
 //! | `policy/pol_…` | [`PolicyRecord`] |
 //! | `boundary/SUBJECT` | [`BoundaryRecord`] |
 //! | `member/grp_…/SUBJECT` | [`MembershipRecord`] |
+//! | `nesting/grp_…/grp_…`, the group that the other one is in first | [`NestingRecord`] |
 //! | `binding/HOLDER/bnd_…`, the holder a `SUBJECT` or `grp_…` | [`BindingRecord`] |
 //! | `break-glass/brk_…` | [`BreakGlassRecord`] |
 //! | `trust/trs_…` | [`TrustRecord`] |
-//! | `stamp/ID` | written anew whenever more is bound to the subject or group of this id, the subject joins a group, the role is bound, or the policy is bound or attached: a plan that depends on there being no more than it saw expects the stamp it saw. Only its revision matters |
+//! | `stamp/ID` | written anew whenever more is bound to the subject or group of this id, the subject or group joins a group, the role is bound, or the policy is bound or attached: a plan that depends on there being no more than it saw expects the stamp it saw. Only its revision matters |
 //! | `joined/grp_…` | likewise, whenever the group comes to have more members |
 //! | `forbidding` | likewise, whenever something comes to be forbidden to anyone |
+//! | `nested` | likewise, whenever any group comes to be in another one |
 //! | `started` | written once, with the first administrator |
 //!
 //! A record repeats the ids in its key; one that stands under another key is unreadable. Every record is
@@ -24,8 +26,8 @@
 //! # What an unreadable record means
 //! Whatever the worst thing is that it could have said. A subject is as if disabled. A boundary allows nothing.
 //! A binding may have denied anything to its holder: it denies everything to it, or to all its members. A role
-//! or a policy may have denied anything where it is bound: there it denies everything. Of a membership and of
-//! a group what is denied counts, and what is allowed does not. A trust lets nobody in. A key of no known family may hold what a later
+//! or a policy may have denied anything where it is bound: there it denies everything. Of a membership, a nesting
+//! and a group what is denied counts, and what is allowed does not. A trust lets nobody in. A key of no known family may hold what a later
 //! version denies by: while there is one, every decision is to deny. A record of broken glass decides nothing.
 
 use std::collections::BTreeSet;
@@ -67,7 +69,7 @@ pub enum SubjectState {
     Disabled,
 }
 
-/// A group of subjects; what is bound to it, its members hold.
+/// A group of subjects, and of groups; what is bound to it, its members hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -219,6 +221,17 @@ pub struct MembershipRecord {
     pub subject: Subject,
 }
 
+/// That a group is in another one: its members are in that one too. Both are of one tenant, or both of the root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct NestingRecord {
+    /// The group.
+    pub group: GroupId,
+    /// The one that is in it.
+    pub inner: GroupId,
+}
+
 /// A role or a policy, given to a holder, at a scope and below.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -332,6 +345,19 @@ impl MembershipRecord {
 
 impl Record for MembershipRecord {
     const KIND: &'static str = "iam-policy/membership";
+    const VERSION: u32 = 1;
+}
+
+impl NestingRecord {
+    /// A nesting.
+    #[must_use]
+    pub const fn new(group: GroupId, inner: GroupId) -> Self {
+        Self { group, inner }
+    }
+}
+
+impl Record for NestingRecord {
+    const KIND: &'static str = "iam-policy/nesting";
     const VERSION: u32 = 1;
 }
 

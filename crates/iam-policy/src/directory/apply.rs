@@ -13,8 +13,8 @@ use super::{Directory, GroupNode, PolicyNode, RoleNode, SubjectNode};
 use crate::holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};
 use crate::key::{NoPlace, Place, Stamped};
 use crate::record::{
-    BindingRecord, BoundaryRecord, BreakGlassRecord, GroupRecord, MembershipRecord, PolicyRecord, RoleRecord,
-    SubjectRecord, TrustRecord,
+    BindingRecord, BoundaryRecord, BreakGlassRecord, GroupRecord, MembershipRecord, NestingRecord,
+    PolicyRecord, RoleRecord, SubjectRecord, TrustRecord,
 };
 
 impl View for Directory {
@@ -41,6 +41,10 @@ impl View for Directory {
             Ok(Place::Member(group, subject)) => {
                 let fits = |record: &MembershipRecord| record.group == group && record.subject == subject;
                 self.set_membership(read(value, fits)?, revision);
+            }
+            Ok(Place::Nested(outer, inner)) => {
+                let fits = |record: &NestingRecord| record.group == outer && record.inner == inner;
+                self.set_nesting(read(value, fits)?, revision);
             }
             Ok(Place::Binding(holder, id)) => {
                 let fits = |record: &BindingRecord| record.id == id && record.holder == holder;
@@ -73,6 +77,7 @@ impl View for Directory {
             Ok(Place::Role(id)) => self.set_role(id, Slot::Absent),
             Ok(Place::Policy(id)) => self.set_policy(id, Slot::Absent),
             Ok(Place::Member(group, subject)) => self.leave(group, subject),
+            Ok(Place::Nested(outer, inner)) => self.unnest(outer, inner),
             Ok(Place::Binding(holder, id)) => self.unbind(holder, id),
             Ok(Place::BreakGlass(id)) => {
                 self.glass.remove_mut(&id);
@@ -95,6 +100,7 @@ impl View for Directory {
             Ok(Place::Role(id)) => self.set_role(id, Slot::Unreadable),
             Ok(Place::Policy(id)) => self.set_policy(id, Slot::Unreadable),
             Ok(Place::Member(group, subject)) => self.join(group, subject, None),
+            Ok(Place::Nested(outer, inner)) => self.nest(outer, inner, None),
             Ok(Place::Binding(holder, id)) => {
                 self.unbind(holder, id);
                 self.edit_carried(holder, |carried| carried.set_unreadable(id, true));
@@ -138,6 +144,10 @@ impl Directory {
 
     pub(crate) fn set_membership(&mut self, record: MembershipRecord, revision: Revision) {
         self.join(record.group, record.subject, Some(revision));
+    }
+
+    pub(crate) fn set_nesting(&mut self, record: NestingRecord, revision: Revision) {
+        self.nest(record.group, record.inner, Some(revision));
     }
 
     pub(crate) fn set_binding(&mut self, record: BindingRecord, revision: Revision) {
@@ -219,11 +229,13 @@ impl Directory {
                 self.groups.edit(group, |node| node.joined = revision);
             }
             Stamped::Forbidding => self.forbidding = revision,
+            Stamped::Nesting => self.nesting = revision,
         }
     }
 
     fn set_group(&mut self, id: GroupId, record: Slot<GroupRecord>) {
         self.edit_group(id, |node| node.set_record(record));
+        self.climb_from(id);
     }
 
     fn set_role(&mut self, id: RoleId, record: Slot<RoleRecord>) {
@@ -285,7 +297,11 @@ impl Directory {
 
     // What a group carries, or a role or policy says, is in rows; how many refer to it is not.
 
-    fn edit_group<R>(&mut self, id: GroupId, change: impl FnOnce(&mut GroupNode) -> R) -> Option<u32> {
+    pub(super) fn edit_group<R>(
+        &mut self,
+        id: GroupId,
+        change: impl FnOnce(&mut GroupNode) -> R,
+    ) -> Option<u32> {
         self.epoch = generation();
         self.groups.edit(id, change)
     }

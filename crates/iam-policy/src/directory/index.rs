@@ -4,6 +4,7 @@ use std::sync::Arc;
 use core_types::{Limit, Scope, UnixTime};
 use state_store::Revision;
 
+use super::nesting::Nest;
 use super::numbers::NumberSet;
 use super::reach::Reach;
 use super::row::RowCell;
@@ -278,6 +279,7 @@ pub(crate) struct GroupNode {
     /// How many subjects are members.
     pub(crate) members: usize,
     pub(crate) joined: Option<Revision>,
+    pub(crate) nest: Nest,
 }
 
 impl GroupNode {
@@ -290,7 +292,11 @@ impl GroupNode {
 
 impl Node for GroupNode {
     fn is_empty(&self) -> bool {
-        self.record.is_absent() && self.carried.is_empty() && self.members == 0 && self.joined.is_none()
+        self.record.is_absent()
+            && self.carried.is_empty()
+            && self.members == 0
+            && self.joined.is_none()
+            && self.nest.is_empty()
     }
 }
 

@@ -3,7 +3,6 @@
 use core::ptr;
 
 use core_types::{Scope, Subject, UnixTime};
-use state_store::Revision;
 
 use super::index::{Bound, Carried, Entry, Kept};
 use super::numbers::PermissionNumbers;
@@ -73,21 +72,31 @@ impl<'a> Live<'a> {
         &self.node.boundary
     }
 
-    /// The subject itself, then its groups in the order of their ids.
+    /// The subject itself, then its groups in the order of their ids, those it is in by other groups too.
     pub(crate) fn sources(&self) -> impl Iterator<Item = Source<'a>> + use<'a> {
         let Self { directory, id: subject, node } = *self;
         let own = Source { directory, subject, node, carried: &node.carried, via: None, grants: true };
-        let groups = node.groups.iter().filter_map(move |membership| {
-            let group = directory.groups.at(membership.number)?;
-            let record = match &group.record {
-                Slot::Absent => return None,
-                Slot::Unreadable => None,
-                Slot::Present(kept) => Some(kept.as_ref()),
+        let is_nested = self.is_nested();
+        let direct = if is_nested { &[] } else { &node.groups[..] };
+        let nested = if is_nested { self.comes_to() } else { Vec::new() };
+        let ways = direct.iter().filter_map(move |membership| directory.direct(membership)).chain(nested);
+        let groups = ways.filter_map(move |way| {
+            let group = directory.groups.at(way.number)?;
+            let via = Via {
+                id: way.group,
+                record: group.record.kept(),
+                reach: way.reach,
+                tenant: way.tenant,
+                is_tangled: way.is_tangled,
             };
-            // Of what is unreadable only the denials count.
-            let grants = record.is_some() && membership.joined.is_some();
-            let via = Via { id: membership.group, record, reach: &group.reach, joined: membership.joined };
-            Some(Source { directory, subject, node, carried: &group.carried, via: Some(via), grants })
+            Some(Source {
+                directory,
+                subject,
+                node,
+                carried: &group.carried,
+                via: Some(via),
+                grants: way.grants,
+            })
         });
         core::iter::once(own).chain(groups)
     }
@@ -162,20 +171,23 @@ impl Directory {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Source<'a> {
     directory: &'a Directory,
-    subject: Subject,
+    pub(super) subject: Subject,
     node: &'a SubjectNode,
     carried: &'a Carried,
     via: Option<Via<'a>>,
     grants: bool,
 }
 
-/// A group, and the commit that made the subject its member; each `None` where its record is unreadable.
+/// A group that the subject is in, by itself or by other groups.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Via<'a> {
     pub(crate) id: GroupId,
+    /// `None` where it is unreadable.
     pub(crate) record: Option<&'a Kept<GroupRecord>>,
+    /// Where all groups on the way can count.
     reach: &'a Reach,
-    pub(crate) joined: Option<Revision>,
+    pub(super) tenant: Option<&'a str>,
+    is_tangled: bool,
 }
 
 /// A clause that counts for a subject.
@@ -212,6 +224,16 @@ impl<'a> Source<'a> {
 
     pub(crate) const fn subject_id(&self) -> Subject {
         self.subject
+    }
+
+    /// The group, if nobody knows what is above it: it may deny anything.
+    pub(crate) fn tangled(&self) -> Option<GroupId> {
+        self.via.filter(|via| via.is_tangled).map(|via| via.id)
+    }
+
+    /// Whether something that nobody can know may deny anything.
+    pub(crate) fn may_deny_anything(&self) -> bool {
+        self.tangled().is_some() || !self.carried.unreadable.is_empty()
     }
 
     pub(crate) fn group_id(&self) -> Option<GroupId> {

@@ -203,7 +203,7 @@ impl Draft {
     /// Whether all of it can be said in a row.
     fn add_source<'a>(&mut self, directory: &'a Directory, source: Source<'a>) -> bool {
         let carried = source.carried();
-        carried.unreadable.is_empty()
+        !source.may_deny_anything()
             && carried.bindings.entries().all(|entry| self.add(directory, &source, entry).is_some())
     }
 

@@ -53,6 +53,10 @@ pub struct Reason {
     /// The group it is bound to; left out when it is the subject's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub via: Option<GroupId>,
+    /// How the subject comes to be in that group, where it is no member of it: the group it is a member of first, that
+    /// group last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupId>,
     /// `pol_…#0`: the statement of the policy, counted from 0; or the policy alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
@@ -71,15 +75,20 @@ impl AnswerDocument {
     /// The answer that this explains.
     #[must_use]
     pub fn of(explanation: &Explanation) -> Self {
-        let near = explanation.near.iter().map(Reason::near);
+        let by = |reason: Reason| {
+            let way = reason.via.and_then(|via| explanation.ways.get(&via));
+            Reason { groups: way.cloned().unwrap_or_default(), ..reason }
+        };
+        let near = explanation.near.iter().map(Reason::near).map(by);
         match &explanation.decision {
             Decision::Allow(_) => {
-                let reasons = explanation.allowing.iter().map(Reason::granted).collect();
+                let reasons = explanation.allowing.iter().map(Reason::granted).map(by).collect();
                 Self { decision: Outcome::Allow, reasons }
             }
             Decision::Deny(deny) => {
-                let first = Reason::denied(&deny.reason);
-                let others = explanation.denying.iter().map(Reason::denied).filter(|other| *other != first);
+                let first = by(Reason::denied(&deny.reason));
+                let others = explanation.denying.iter().map(Reason::denied).map(by);
+                let others = others.filter(|other| *other != first);
                 let reasons = core::iter::once(first.clone()).chain(others).chain(near).collect();
                 Self { decision: Outcome::Deny, reasons }
             }
@@ -141,6 +150,7 @@ impl Reason {
             | DenyReason::TenantMismatch
             | DenyReason::NoGrant => plain,
             DenyReason::RestrictionExpired { at } => Self { message: Some(format!("at {at}")), ..plain },
+            DenyReason::TangledGroups { group } => Self { via: Some(*group), ..plain },
             DenyReason::UnreadableBinding { binding, via } => {
                 Self { binding: Some(*binding), via: *via, ..plain }
             }

@@ -62,10 +62,7 @@ impl Planner<'_> {
         let Some(node) = self.directory.subjects.get(&id) else { return Ok(()) };
         self.guard_carried(draft, &node.carried, home)?;
         for membership in node.groups.iter() {
-            draft.rest_on_stamp(Stamped::Holder(Holder::Group(membership.group)), self)?;
-            if let Some(group) = self.directory.groups.get(&membership.group) {
-                self.guard_carried(draft, &group.carried, home)?;
-            }
+            self.guard_groups(draft, &self.group_and_above(membership.group)?, home)?;
         }
         Ok(())
     }

@@ -72,8 +72,7 @@ impl Planner<'_> {
         }
         let mut left = BTreeSet::new();
         for membership in node.groups.iter() {
-            let group = self.directory.groups.get(&membership.group);
-            if group.is_some_and(|group| self.is_forbidding(&group.carried)) {
+            if self.is_group_forbidding(membership.group) {
                 let joined = membership.joined.ok_or(WriteError::Unreadable { what: "membership" })?;
                 draft.remove(Place::Member(membership.group, subject), joined)?;
                 left.insert(membership.group);

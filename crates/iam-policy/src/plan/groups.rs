@@ -29,13 +29,14 @@ impl Planner<'_> {
     /// Plans that the group be no more.
     ///
     /// # Errors
-    /// [`WriteError::InUse`] while it has members or bindings, [`WriteError::UnknownGroup`],
+    /// [`WriteError::InUse`] while it has members or bindings, or is in another group or has one in it, [`WriteError::UnknownGroup`],
     /// [`WriteError::Unreadable`], or about the caller.
     pub fn delete_group(&self, group: GroupId) -> Result<Planned<()>, WriteError> {
         let kept = self.known_group(group)?;
         let mut draft = self.begin()?;
         if let Some(node) = self.directory.groups.get(&group) {
-            let by = node.members.saturating_add(node.carried.bindings.len());
+            let groups = node.nest.inners.len().saturating_add(node.nest.outers.len());
+            let by = node.members.saturating_add(node.carried.bindings.len()).saturating_add(groups);
             if by > 0 {
                 return Err(WriteError::InUse { by });
             }
@@ -46,10 +47,11 @@ impl Planner<'_> {
         Ok(draft.finish(()))
     }
 
-    /// Plans that the subject be a member; the caller must hold everything the group holds.
+    /// Plans that the subject be a member; the caller must hold everything the group holds, by itself and by those it is
+    /// in.
     ///
     /// # Errors
-    /// [`WriteError::Escalation`], [`WriteError::UnknownGroup`], [`WriteError::UnknownSubject`],
+    /// [`WriteError::Escalation`], [`WriteError::Tangled`], [`WriteError::UnknownGroup`], [`WriteError::UnknownSubject`],
     /// [`WriteError::Unreadable`], [`WriteError::OtherTenant`], [`WriteError::TooMany`],
     /// [`WriteError::Unchanged`], or about the caller.
     pub fn add_member(&self, group: GroupId, subject: Subject) -> Result<Planned<()>, WriteError> {
@@ -68,17 +70,12 @@ impl Planner<'_> {
         if node.is_some_and(|node| node.groups.len() >= MAX_GROUPS_PER_SUBJECT) {
             return Err(WriteError::TooMany { what: "groups of one subject", limit: MAX_GROUPS_PER_SUBJECT });
         }
-        if let Some(node) = self.directory.groups.get(&group) {
-            if node.members >= MAX_MEMBERS_PER_GROUP {
-                return Err(WriteError::TooMany {
-                    what: "members of one group",
-                    limit: MAX_MEMBERS_PER_GROUP,
-                });
-            }
-            draft.rest_on_stamp(Stamped::Holder(group.into()), self)?;
-            self.guard_carried(&mut draft, &node.carried, &kept_group.record.home)?;
+        let members = self.directory.groups.get(&group).map_or(0, |node| node.members);
+        if members >= MAX_MEMBERS_PER_GROUP {
+            return Err(WriteError::TooMany { what: "members of one group", limit: MAX_MEMBERS_PER_GROUP });
         }
-        if self.directory.groups.get(&group).is_some_and(|node| self.is_forbidding(&node.carried)) {
+        let groups = self.group_and_above(group)?;
+        if self.guard_groups(&mut draft, &groups, &kept_group.record.home)? {
             draft.stamp(Stamped::Forbidding)?;
         }
         draft.create(Place::Member(group, subject), &MembershipRecord { group, subject })?;
@@ -87,7 +84,8 @@ impl Planner<'_> {
         Ok(draft.finish(()))
     }
 
-    /// Plans that the subject be no member any more; the caller must hold all that the group's bindings deny.
+    /// Plans that the subject be no member any more; the caller must hold all that the group's bindings deny, and those of
+    /// the groups it is in.
     ///
     /// # Errors
     /// [`WriteError::NotMember`], [`WriteError::Escalation`], [`WriteError::Unreadable`], or about the caller.
@@ -97,9 +95,7 @@ impl Planner<'_> {
         let joined = membership.ok_or(WriteError::NotMember(subject, group))?.joined;
         let joined = joined.ok_or(WriteError::Unreadable { what: "membership" })?;
         let mut draft = self.begin()?;
-        if let Some(node) = self.directory.groups.get(&group) {
-            self.guard_released(&mut draft, &node.carried)?;
-        }
+        self.guard_left(&mut draft, group)?;
         draft.remove(Place::Member(group, subject), joined)?;
         Ok(draft.finish(()))
     }

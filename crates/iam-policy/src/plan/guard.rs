@@ -20,7 +20,7 @@ use core_types::{Grant, Limit, PermissionPattern, Restriction, Scope, UnixTime};
 use super::draft::Draft;
 use super::{By, Planner};
 use crate::condition::Condition;
-use crate::directory::{Bound, Carried, Clause, Held, Lifeless, Live, RoleNumber, Said, Slot};
+use crate::directory::{Bound, Carried, Clause, Held, Lifeless, Live, RoleNumber, Said, Slot, Trail};
 use crate::error::WriteError;
 use crate::holder::{BindingId, RoleRef};
 use crate::key::{Place, Stamped};
@@ -81,7 +81,7 @@ impl<'a> Planner<'a> {
         let beyond = Given { permissions: &escalate, scope: given.scope, until, conditions: &[] };
         let cover = find_cover(live, restriction, given, self.now);
         match cover.or_else(|| find_cover(live, restriction, beyond, self.now)) {
-            Some(held) => self.rest_on_held(draft, &held),
+            Some(held) => self.rest_on_held(draft, &live, &held),
             None => {
                 let missing = Grant::new(given.permissions.clone(), given.scope.clone());
                 Err(WriteError::Escalation { missing })
@@ -254,15 +254,23 @@ impl<'a> Planner<'a> {
     }
 
     /// Expects that what the caller holds this by is still there when the batch is committed.
-    fn rest_on_held(&self, draft: &mut Draft, held: &Held<'_>) -> Result<(), WriteError> {
+    fn rest_on_held(&self, draft: &mut Draft, live: &Live<'_>, held: &Held<'_>) -> Result<(), WriteError> {
         let record = &held.bound.record;
         draft.rest_on(Place::Binding(record.holder, record.id), held.bound.revision)?;
         self.rest_on_role(draft, record.role)?;
-        if let Some(via) = held.source.via()
-            && let (Some(group), Some(joined)) = (via.record, via.joined)
-        {
-            draft.rest_on(Place::Group(via.id), group.revision)?;
-            draft.rest_on(Place::Member(via.id, held.source.subject_id()), joined)?;
+        let Some(via) = held.source.via() else { return Ok(()) };
+        let Trail { groups, since } = live.trail_to(&via, true);
+        let mut inner = None;
+        for (group, since) in groups.into_iter().zip(since) {
+            if let Some(kept) = self.directory.groups.get(&group).and_then(|node| node.record.kept()) {
+                draft.rest_on(Place::Group(group), kept.revision)?;
+            }
+            let by = inner
+                .map_or(Place::Member(group, held.source.subject_id()), |inner| Place::Nested(group, inner));
+            if let Some(since) = since {
+                draft.rest_on(by, since)?;
+            }
+            inner = Some(group);
         }
         Ok(())
     }
@@ -301,7 +309,7 @@ fn find_cover<'a>(
             !limit.is_expired(now) && lasts(limit.expires_at(), given.until) && within(limit)
         }
     };
-    let is_denied = live.sources().any(|source| !source.carried().unreadable.is_empty())
+    let is_denied = live.sources().any(|source| source.may_deny_anything())
         || live.held(now).any(|held| may_deny(&held, &wanted));
     if is_denied || !within_boundary || !within(restriction) {
         return None;

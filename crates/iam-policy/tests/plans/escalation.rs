@@ -111,6 +111,8 @@ enum Change {
     Unbind,
     Join,
     Leave,
+    Nest,
+    Unnest,
     Disable,
     Enable,
 }
@@ -123,7 +125,7 @@ enum Outcome {
 }
 
 impl World {
-    /// Four users, two groups and two roles, and what these steps make of them without a guard.
+    /// Four users, five groups, two roles and two policies, and what these steps make of them without a guard.
     fn started_with(steps: &[Step]) -> Self {
         let iam = Rehearsal::starting_at(NOW);
         let mut world = Self {
@@ -151,6 +153,11 @@ impl World {
             world.groups.push(world.iam.commit(group).unwrap());
             world.policies.push(world.iam.commit(policy.unwrap()).unwrap());
             world.roles.push(world.iam.commit(role).unwrap());
+        }
+        for home in ["/", "/", "project/a"] {
+            let plan = world.iam.directory().plan(by, NOW);
+            let group = plan.create_group(name(), home.parse().unwrap(), world.iam.rng()).unwrap();
+            world.groups.push(world.iam.commit(group).unwrap());
         }
         for step in steps {
             // Nobody is the administrator of anything at first, or there would be nothing to refuse.
@@ -191,6 +198,7 @@ impl World {
         let [first, second] = step.which;
         let subject = self.subjects[first.index(self.subjects.len())];
         let group = self.groups[second.index(self.groups.len())];
+        let outer = self.groups[first.index(self.groups.len())];
         let role = self.roles[second.index(self.roles.len())];
         let policy = self.policies[second.index(self.policies.len())];
         let permissions = patterns(&step.permissions);
@@ -239,6 +247,8 @@ impl World {
             },
             Change::Join => nothing(plan.add_member(group, subject)),
             Change::Leave => nothing(plan.remove_member(group, subject)),
+            Change::Nest => nothing(plan.add_group(outer, group)),
+            Change::Unnest => nothing(plan.remove_group(outer, group)),
             Change::Disable => nothing(plan.disable(subject)),
             Change::Enable => nothing(plan.enable(subject)),
         }
@@ -260,7 +270,7 @@ fn arb_step() -> impl Strategy<Value = Step> {
         4 => Just(BindGroup), 1 => Just(BindBuiltIn), 3 => Just(Unbind), 4 => Just(Join), 2 => Just(Leave),
         1 => Just(Disable), 2 => Just(Enable), 2 => Just(CreatePolicy), 5 => Just(UpdatePolicy),
         1 => Just(DeletePolicy), 3 => Just(Attach), 2 => Just(Detach), 2 => Just(SetBoundary),
-        1 => Just(RemoveBoundary), 5 => Just(BindPolicy),
+        1 => Just(RemoveBoundary), 5 => Just(BindPolicy), 4 => Just(Nest), 2 => Just(Unnest),
     ];
     let lag = prop_oneof![1 => Just(0_usize), 1 => 1_usize..8];
     let end = prop_oneof![3 => Just(Limit::Unlimited), 1 => Just(Limit::Only(LATER))];

@@ -10,6 +10,7 @@ mod denials;
 mod emergencies;
 mod escalation;
 mod fixture;
+mod nestings;
 mod races;
 mod refusals;
 mod trusts;

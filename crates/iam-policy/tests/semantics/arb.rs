@@ -9,12 +9,12 @@ use proptest::sample::select;
 
 use crate::reference::Question;
 use crate::world::{
-    BindingFact, BoundaryFact, ConditionFact, Fate, GroupFact, MemberFact, PolicyFact, RoleFact,
+    BindingFact, BoundaryFact, ConditionFact, Fate, GroupFact, MemberFact, NestingFact, PolicyFact, RoleFact,
     StatementFact, SubjectFact, TestFact, TrustFact, World, id, user,
 };
 
 const SUBJECTS: u8 = 4;
-const GROUPS: u8 = 3;
+const GROUPS: u8 = 4;
 const ROLES: u8 = 4;
 const POLICIES: u8 = 3;
 
@@ -53,14 +53,22 @@ pub(crate) fn arb_world() -> impl Strategy<Value = World> {
         }
         trusts
     });
-    let rest = (policies, boundaries, trusts, prop::bool::weighted(0.02));
+    let rest = (policies, boundaries, trusts, arb_nestings(), prop::bool::weighted(0.02));
     (subjects, groups, roles, members, bindings, rest).prop_map(
-        |(subjects, groups, roles, members, bindings, (policies, boundaries, trusts, has_unknown_family))| {
+        |(
+            subjects,
+            groups,
+            roles,
+            members,
+            bindings,
+            (policies, boundaries, trusts, nestings, has_unknown_family),
+        )| {
             World {
                 subjects,
                 groups,
                 roles,
                 members,
+                nestings,
                 bindings,
                 policies,
                 boundaries,
@@ -69,6 +77,45 @@ pub(crate) fn arb_world() -> impl Strategy<Value = World> {
             }
         },
     )
+}
+
+/// A world in which what anybody has comes by groups, and most of it by groups in groups.
+pub(crate) fn arb_nested_world() -> impl Strategy<Value = World> {
+    arb_world().prop_map(|mut world| {
+        for subject in &mut world.subjects {
+            (subject.home, subject.enabled) = (Scope::root(), true);
+        }
+        world.groups.iter_mut().for_each(|group| group.home = Scope::root());
+        world.members.iter_mut().for_each(|member| member.group = id(u8::from(member.group == id(3))));
+        let mut seen = Vec::new();
+        world.members.retain(|member| {
+            let is_new = !seen.contains(&(member.group, member.subject));
+            seen.push((member.group, member.subject));
+            is_new
+        });
+        for (number, binding) in (0_u8..).zip(&mut world.bindings) {
+            binding.holder = Holder::Group(id(number % GROUPS));
+        }
+        world
+    })
+}
+
+/// Most of them in one direction, so that there is no circle.
+fn arb_nestings() -> impl Strategy<Value = Vec<NestingFact>> {
+    let pair = (0..GROUPS, 0..GROUPS, prop::bool::weighted(0.04));
+    vec((pair, arb_fate()), 0..8).prop_map(|facts| {
+        let mut nestings: Vec<NestingFact> = Vec::new();
+        for ((first, second, is_any), fate) in facts {
+            let (outer, inner) =
+                if is_any { (first, second) } else { (first.max(second), first.min(second)) };
+            let nesting = NestingFact { outer: id(outer), inner: id(inner), fate };
+            nestings.retain(|other| (other.outer, other.inner) != (nesting.outer, nesting.inner));
+            if is_any || outer != inner {
+                nestings.push(nesting);
+            }
+        }
+        nestings
+    })
 }
 
 fn arb_subject_fact(number: u8) -> impl Strategy<Value = SubjectFact> {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use state_store::Key;
 
 use crate::agreement::{context_of, decide};
-use crate::arb::{arb_questions, arb_world};
+use crate::arb::{arb_nested_world, arb_questions, arb_world};
 use crate::reference::{Question, Verdict};
 use crate::world::{REVISION, directory_of};
 
@@ -15,7 +15,7 @@ proptest! {
 
     #[test]
     fn the_facts_alone_decide_the_same_and_without_any_of_them_otherwise(
-        world in arb_world(), questions in arb_questions(20)
+        world in prop_oneof![arb_world(), arb_nested_world()], questions in arb_questions(20)
     ) {
         let (directory, entries) = (world.directory(), world.entries());
         for question in questions {

@@ -1,7 +1,7 @@
 //! What holds in every world.
 
 use core_types::{Restriction, Scope};
-use iam_policy::{Holder, RoleRef};
+use iam_policy::{GroupId, Holder, RoleRef};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -12,8 +12,8 @@ use crate::arb::{
 };
 use crate::reference::{Question, Verdict};
 use crate::world::{
-    BindingFact, BoundaryFact, Fate, MemberFact, PolicyFact, RoleFact, StatementFact, TrustFact, World, id,
-    user,
+    BindingFact, BoundaryFact, Fate, MemberFact, NestingFact, PolicyFact, RoleFact, StatementFact, TrustFact,
+    World, id, user,
 };
 
 proptest! {
@@ -74,7 +74,7 @@ proptest! {
 
     #[test]
     fn joining_a_group_changes_exactly_what_the_group_carries(
-        world in arb_world(), group in 0_u8..3, subject in 0_u8..4, questions in arb_questions(60)
+        world in arb_world(), group in 0_u8..4, subject in 0_u8..4, questions in arb_questions(60)
     ) {
         let mut before = world;
         before.members.retain(|member| (member.group, member.subject) != (id(group), user(subject)));
@@ -84,7 +84,7 @@ proptest! {
         // The same subject as if the group were all it had.
         let mut alone = before.clone();
         alone.members = vec![membership];
-        alone.bindings.retain(|binding| binding.holder == Holder::Group(id(group)));
+        alone.bindings.retain(|binding| matches!(binding.holder, Holder::Group(_)));
         let (before, after, alone) = (before.directory(), after.directory(), alone.directory());
         for question in questions {
             let was = decide(&before, &question);
@@ -95,6 +95,44 @@ proptest! {
                 prop_assert_eq!(is_allowed(&after, &question), is_any_allowed && !is_any_denied);
             } else {
                 prop_assert_eq!(decide(&after, &question), was);
+            }
+        }
+    }
+
+    #[test]
+    fn a_group_that_comes_to_be_in_another_one_changes_exactly_what_that_one_carries_for_who_is_in_it(
+        world in arb_world(), (outer, inner) in (0_u8..4, 0_u8..4), questions in arb_questions(60)
+    ) {
+        prop_assume!(inner < outer);
+        let mut before = world;
+        // What only half counts is the law's above.
+        before.members.retain(|member| member.fate == Fate::Readable);
+        before.groups.iter_mut().filter(|it| it.fate == Fate::Unreadable).for_each(|it| it.fate = Fate::Readable);
+        before.nestings.retain(|it| it.fate == Fate::Readable && it.inner < it.outer);
+        before.nestings.retain(|it| (it.outer, it.inner) != (id(outer), id(inner)));
+        let mut after = before.clone();
+        after.nestings.push(NestingFact { outer: id(outer), inner: id(inner), fate: Fate::Readable });
+        let homes = [outer, inner].map(|group| before.groups.iter().find(|it| it.id == id(group)).unwrap());
+        let is_one_tenant = homes[0].home.levels().next() == homes[1].home.levels().next();
+        let counts = is_one_tenant && homes.iter().all(|group| group.fate == Fate::Readable);
+        // Everyone as a member of the outer one, and of nothing else.
+        let mut alone = before.clone();
+        alone.members = (0..4).map(|number| {
+            MemberFact { group: id(outer), subject: user(number), fate: Fate::Readable }
+        }).collect();
+        alone.bindings.retain(|binding| matches!(binding.holder, Holder::Group(_)));
+        let (old, new, alone) = (before.directory(), after.directory(), alone.directory());
+        for question in questions {
+            let is_within = before.members.iter().any(|member| {
+                member.subject == question.subject && comes_to(&before, member.group, id(inner))
+            });
+            if is_within && counts {
+                let sides = [&old, &alone].map(|side| decide(side, &question));
+                let is_any_denied = sides.iter().any(is_denial);
+                let is_any_allowed = sides.iter().any(|side| matches!(side, Verdict::Allowed { .. }));
+                prop_assert_eq!(is_allowed(&new, &question), is_any_allowed && !is_any_denied, "{:?}", question);
+            } else {
+                prop_assert_eq!(decide(&new, &question), decide(&old, &question));
             }
         }
     }
@@ -157,10 +195,25 @@ fn add_policy(world: &mut World, statement: StatementFact) -> RoleRef {
     RoleRef::Policy(id(50))
 }
 
+/// Whether the one group is the other, or in it, by groups that are there and of one tenant.
+fn comes_to(world: &World, from: GroupId, to: GroupId) -> bool {
+    let group = |id| world.groups.iter().find(|group| group.id == id && group.fate == Fate::Readable);
+    let Some(here) = group(from) else { return false };
+    from == to
+        || world.nestings.iter().filter(|it| it.inner == from).any(|it| {
+            let outer = group(it.outer);
+            outer.is_some_and(|outer| outer.home.levels().next() == here.home.levels().next())
+                && comes_to(world, it.outer, to)
+        })
+}
+
 const fn is_denial(verdict: &Verdict) -> bool {
     matches!(
         verdict,
-        Verdict::ExplicitDeny { .. } | Verdict::UnreadableBinding(..) | Verdict::UnreadableRole(..)
+        Verdict::ExplicitDeny { .. }
+            | Verdict::TangledGroups(_)
+            | Verdict::UnreadableBinding(..)
+            | Verdict::UnreadableRole(..)
     )
 }
 
@@ -183,11 +236,26 @@ fn change_within(
         change(&mut subject.fate);
         changed.boundaries.retain(|boundary| boundary.subject != subject.id);
     }
+    // Nobody changes what a group has to do with one that nobody can read, nor deletes it.
+    let is_unreadable = |id| world.groups.iter().any(|it| it.id == id && it.fate == Fate::Unreadable);
+    let stuck: Vec<GroupId> = world
+        .nestings
+        .iter()
+        .filter(|it| is_unreadable(it.outer) || is_unreadable(it.inner) || it.fate == Fate::Unreadable)
+        .flat_map(|it| [it.outer, it.inner])
+        .collect();
     let mut groups = Vec::new();
     for group in changed.groups.iter_mut().filter(|group| same_tenant(&group.home, home)) {
-        change(&mut group.fate);
+        if !stuck.contains(&group.id) {
+            change(&mut group.fate);
+        }
         if group.fate != Fate::Unreadable {
             groups.push(group.id);
+        }
+    }
+    for nesting in changed.nestings.iter_mut().filter(|it| groups.contains(&it.outer)) {
+        if !stuck.contains(&nesting.outer) && !stuck.contains(&nesting.inner) {
+            change(&mut nesting.fate);
         }
     }
     for member in changed.members.iter_mut().filter(|member| groups.contains(&member.group)) {

@@ -8,7 +8,10 @@ use crate::agreement::is_allowed;
 use crate::arb::{arb_questions, arb_world, pattern};
 use crate::people::{add_policy, alice_with, allowing, group_with_a_policy};
 use crate::reference::Question;
-use crate::world::{BindingFact, ConditionFact, Fate, StatementFact, TestFact, TrustFact, World, id, user};
+use crate::world::{
+    BindingFact, ConditionFact, Fate, GroupFact, NestingFact, StatementFact, TestFact, TrustFact, World, id,
+    user,
+};
 
 proptest! {
     #![proptest_config(crate::config(500))]
@@ -106,6 +109,23 @@ fn each_lint_finds_what_it_is_for_and_nothing_in_a_clean_world() {
     empty.roles[0].patterns.clear();
     assert_eq!(codes(&empty), ["IAM013"]);
     assert_eq!(found(&|it| it.members.clear()), "IAM014");
+    let inner = |it: &mut World, outer: u8, inner: u8, fate| {
+        let home = it.groups[0].home.clone();
+        it.groups.push(GroupFact { id: id(4), home, fate: Fate::Readable });
+        it.nestings.push(NestingFact { outer: id(outer), inner: id(inner), fate });
+    };
+    assert_eq!(found(&|it| inner(it, 3, 4, Fate::Readable)), "");
+    assert_eq!(
+        found(&|it| {
+            inner(it, 3, 4, Fate::Readable);
+            it.members.clear();
+        }),
+        ""
+    );
+    assert_eq!(found(&|it| inner(it, 3, 4, Fate::Unreadable)), "IAM001");
+    assert_eq!(found(&|it| inner(it, 3, 3, Fate::Readable)), "IAM017");
+    assert_eq!(found(&|it| inner(it, 3, 5, Fate::Readable)), "IAM018");
+    assert_eq!(found(&|it| inner(it, 5, 3, Fate::Readable)), "IAM018");
     let trust = |accepted, fate| TrustFact {
         id: id(9),
         truster: "project/web".parse().unwrap(),
@@ -174,6 +194,8 @@ fn every_code_is_in_the_readme_and_says_whether_it_has_an_effect() {
         Lint::NoMembers,
         Lint::BrokenGlass,
         Lint::IdleTrust,
+        Lint::Tangled,
+        Lint::IdleNesting,
     ];
     assert_eq!(rows.len(), all.len());
     for (row, lint) in rows.iter().zip(all) {
@@ -195,6 +217,9 @@ fn take_away(world: &World, finding: &Finding) -> World {
             let is_it = |binding: &BindingFact| binding.id == *id && binding.holder == *holder;
             assert!(world.bindings.iter().any(is_it));
             world.bindings.retain(|binding| !is_it(binding));
+        }
+        (Fact::Nesting(outer, inner), None) => {
+            world.nestings.retain(|nesting| (nesting.outer, nesting.inner) != (*outer, *inner));
         }
         (Fact::Trust(id), None) => world.trusts.retain(|trust| trust.id != *id),
         (Fact::Policy(id), Some(statement)) => {

@@ -25,6 +25,8 @@ enum Attempt {
     Unbind(u8),
     Join(u8),
     Leave(u8),
+    Nest(u8, u8),
+    Unnest(u8, u8),
     RemoveBoundary,
     EmptyPolicy(u8),
     WidenRole(u8),
@@ -61,7 +63,7 @@ proptest! {
 fn the_random_worlds_have_ways_of_every_kind() {
     let mut runner = TestRunner::deterministic();
     let mut seen = std::collections::BTreeMap::new();
-    for _ in 0..400 {
+    for _ in 0..1000 {
         let (world, target) = (arb_climbers(), arb_target()).new_tree(&mut runner).unwrap().current();
         let reached = world.directory().who_can_become(&target, core_types::UnixTime::EPOCH, &rng()).unwrap();
         *seen.entry("none".to_owned()).or_insert(0) += 4 - reached.ways.len();
@@ -139,6 +141,12 @@ fn try_it(
         Attempt::Unbind(binding) => by(directory, subject, now, |plan| plan.unbind(id(binding))),
         Attempt::Join(group) => by(directory, subject, now, |plan| plan.add_member(id(group), subject)),
         Attempt::Leave(group) => by(directory, subject, now, |plan| plan.remove_member(id(group), subject)),
+        Attempt::Nest(outer, inner) => {
+            by(directory, subject, now, |plan| plan.add_group(id(outer), id(inner)))
+        }
+        Attempt::Unnest(outer, inner) => {
+            by(directory, subject, now, |plan| plan.remove_group(id(outer), id(inner)))
+        }
         Attempt::RemoveBoundary => by(directory, subject, now, |plan| plan.remove_boundary(subject)),
         Attempt::EmptyPolicy(policy) => {
             by(directory, subject, now, |plan| plan.update_policy(id(policy), PolicyDocument::default()))
@@ -217,8 +225,10 @@ fn arb_attempt() -> impl Strategy<Value = Attempt> {
         (0_u8..4, arb_scope(2)).prop_map(|(role, scope)| Attempt::BindRole(role, scope)),
         (0_u8..3, arb_scope(2)).prop_map(|(policy, scope)| Attempt::BindPolicy(policy, scope)),
         (0_u8..20).prop_map(Attempt::Unbind),
-        (0_u8..3).prop_map(Attempt::Join),
-        (0_u8..3).prop_map(Attempt::Leave),
+        (0_u8..4).prop_map(Attempt::Join),
+        (0_u8..4).prop_map(Attempt::Leave),
+        (0_u8..4, 0_u8..4).prop_map(|(outer, inner)| Attempt::Nest(outer, inner)),
+        (0_u8..4, 0_u8..4).prop_map(|(outer, inner)| Attempt::Unnest(outer, inner)),
         Just(Attempt::RemoveBoundary),
         (0_u8..3).prop_map(Attempt::EmptyPolicy),
         (0_u8..4).prop_map(Attempt::WidenRole),

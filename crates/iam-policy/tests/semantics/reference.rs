@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use core_types::{Grant, Limit, Permission, PermissionPattern, Restriction, Scope, Subject, UnixTime};
 use iam_policy::{BindingId, BuiltInRole, GroupId, Holder, Missing, PolicyId, RoleRef, TrustId, Truth};
 
+use crate::ways::{Tenant, Way, group_of, ways_above};
 use crate::world::{BindingFact, ConditionFact, Fate, SubjectFact, TestFact, World};
 
 /// A decision, as plain facts. `Via` is the group, or the subject itself.
@@ -17,6 +18,7 @@ pub(crate) enum Verdict {
     Disabled,
     RestrictionExpired(UnixTime),
     TenantMismatch,
+    TangledGroups(GroupId),
     UnreadableBinding(BindingId, Via),
     UnreadableRole(BindingId, Via, Option<PolicyId>),
     ExplicitDeny { binding: BindingId, via: Via, statement: StatementIs, is_certain: bool },
@@ -64,6 +66,11 @@ pub(crate) fn judge(world: &World, question: &Question) -> Verdict {
     }
     let mut allowed = None;
     for source in sources(world, subject) {
+        if let (Some(group), true, true) =
+            (source.via, source.is_tangled, source.enters(subject, &question.resource, entrance))
+        {
+            return Verdict::TangledGroups(group);
+        }
         let unreadable = bindings_of(world, &source, Fate::Unreadable).map(|binding| binding.id).min();
         if let (Some(binding), true) = (unreadable, source.enters(subject, &question.resource, entrance)) {
             return Verdict::UnreadableBinding(binding, source.via);
@@ -120,8 +127,10 @@ struct Source {
     holder: Holder,
     /// Whether what is allowed counts.
     grants: bool,
-    /// The group's, where it is known.
+    /// That of a group on the way, where one is known: they are all of one tenant.
     home: Option<Scope>,
+    /// Whether nobody knows all that is above the group.
+    is_tangled: bool,
 }
 
 /// By what a subject comes to the tenant of the resource.
@@ -184,27 +193,39 @@ impl Source {
 }
 
 fn sources(world: &World, subject: &SubjectFact) -> Vec<Source> {
-    let own = Source { via: None, holder: Holder::Subject(subject.id), grants: true, home: None };
-    let mut all = vec![own];
-    let mut memberships: Vec<_> = world
-        .members
-        .iter()
-        .filter(|member| member.subject == subject.id && member.fate != Fate::Gone)
-        .collect();
-    memberships.sort_by_key(|member| member.group);
-    for member in memberships {
-        let group = world.groups.iter().find(|group| group.id == member.group && group.fate != Fate::Gone);
-        if let Some(group) = group {
-            let is_readable = group.fate == Fate::Readable;
-            all.push(Source {
-                via: Some(group.id),
-                holder: Holder::Group(group.id),
-                grants: is_readable && member.fate == Fate::Readable,
-                home: is_readable.then(|| group.home.clone()),
-            });
+    let own = Source {
+        via: None,
+        holder: Holder::Subject(subject.id),
+        grants: true,
+        home: None,
+        is_tangled: false,
+    };
+    let mut by_group: Vec<((GroupId, Tenant), Source)> = Vec::new();
+    for member in world.members.iter().filter(|it| it.subject == subject.id && it.fate != Fate::Gone) {
+        let Some(group) = group_of(world, member.group) else { continue };
+        let direct = Way { groups: vec![group], is_readable: member.fate == Fate::Readable };
+        let above = ways_above(world, &direct);
+        let is_tangled = above.is_none();
+        for way in [direct].into_iter().chain(above.into_iter().flatten()) {
+            let last = way.last().id;
+            let is_known = way.groups.iter().all(|group| group.fate == Fate::Readable);
+            let grants = way.is_readable && is_known;
+            let home = way.home().cloned();
+            let key = (last, way.tenant());
+            match by_group.iter_mut().find(|(other, _)| *other == key) {
+                Some((_, source)) => {
+                    source.grants |= grants;
+                    source.is_tangled |= is_tangled;
+                }
+                None => {
+                    let holder = Holder::Group(last);
+                    by_group.push((key, Source { via: Some(last), holder, grants, home, is_tangled }));
+                }
+            }
         }
     }
-    all
+    by_group.sort_by_key(|(key, _)| key.clone());
+    [own].into_iter().chain(by_group.into_iter().map(|(_, source)| source)).collect()
 }
 
 fn bindings_of<'w>(world: &'w World, source: &Source, fate: Fate) -> impl Iterator<Item = &'w BindingFact> {
@@ -434,7 +455,7 @@ fn in_reach(home: &Scope, scope: &Scope) -> bool {
     home.levels().next().is_none() || tenant(home) == tenant(scope)
 }
 
-fn tenant(scope: &Scope) -> Option<String> {
+pub(crate) fn tenant(scope: &Scope) -> Option<String> {
     scope.levels().next().map(|level| format!("{}/{}", level.kind, level.name))
 }
 

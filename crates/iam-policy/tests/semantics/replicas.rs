@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use state_store::{Commit, MemoryStore, Prefix, Replica, Revision, StateStore, View};
 
 use crate::agreement::decide;
-use crate::arb::{arb_questions, arb_world};
+use crate::arb::{arb_nested_world, arb_questions, arb_world};
 use crate::world::{World, directory_of};
 
 proptest! {
@@ -20,7 +20,7 @@ proptest! {
 
     #[test]
     fn changes_in_any_order_make_the_directory_that_a_fresh_start_makes(
-        (old, new) in (arb_world(), arb_world()),
+        (old, new) in prop_oneof![(arb_world(), arb_world()), (arb_nested_world(), arb_nested_world())],
         order in vec(any::<prop::sample::Index>(), 80),
         questions in arb_questions(40),
     ) {

@@ -239,7 +239,9 @@ fn mixed(world: &World, other: World, share: u8) -> World {
             (mixed.policies, mixed.boundaries, mixed.trusts) =
                 (other.policies, other.boundaries, other.trusts)
         }
-        _ => (mixed.members, mixed.subjects) = (other.members, other.subjects),
+        _ => {
+            (mixed.members, mixed.nestings, mixed.subjects) = (other.members, other.nestings, other.subjects)
+        }
     }
     mixed
 }

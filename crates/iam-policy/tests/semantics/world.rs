@@ -11,6 +11,7 @@ pub(crate) struct World {
     pub(crate) groups: Vec<GroupFact>,
     pub(crate) roles: Vec<RoleFact>,
     pub(crate) members: Vec<MemberFact>,
+    pub(crate) nestings: Vec<NestingFact>,
     pub(crate) bindings: Vec<BindingFact>,
     pub(crate) policies: Vec<PolicyFact>,
     pub(crate) boundaries: Vec<BoundaryFact>,
@@ -105,6 +106,14 @@ pub(crate) struct MemberFact {
     pub(crate) fate: Fate,
 }
 
+/// That the inner group is in the outer one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NestingFact {
+    pub(crate) outer: GroupId,
+    pub(crate) inner: GroupId,
+    pub(crate) fate: Fate,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct BindingFact {
     pub(crate) id: BindingId,
@@ -163,6 +172,10 @@ impl World {
         for MemberFact { group, subject, fate } in &self.members {
             let data = format!(r#"{{"group":"{group}","subject":"{subject}"}}"#);
             entry(*fate, format!("member/{group}/{subject}"), "membership", data);
+        }
+        for NestingFact { outer, inner, fate } in &self.nestings {
+            let data = format!(r#"{{"group":"{outer}","inner":"{inner}"}}"#);
+            entry(*fate, format!("nesting/{outer}/{inner}"), "nesting", data);
         }
         for BindingFact { id, role, holder, scope, expires_at, fate } in &self.bindings {
             let end = limit(*expires_at);
