@@ -239,10 +239,10 @@ const USAGE: &str = "usage: palisade NOUN VERB …
   token scan FILE|FOLDER|-… [--prefix P]… where are tokens? in texts, folders, git objects and packs; exit
                                           status 1 when there are any, or something could not be read
   token inspect FILE|-                    is each line a well-formed token? says its id, never its secret
-  token issue --data-dir DIR --name TEXT --owner SUBJECT (--permission P… [--scope S] | --inherit)
+  token issue --data-dir DIR [--state URL] --name TEXT --owner SUBJECT (--permission P… [--scope S] | --inherit)
               [--project NAME] [--expires-at TIME] [--network CIDR…] [--max-uses N]
                                           issues a token of a stopped server and prints it, once
-  token revoke --data-dir DIR (ID | --owner SUBJECT | --project NAME | --all | --leaked FILE|-)
+  token revoke --data-dir DIR [--state URL] (ID | --owner SUBJECT | --project NAME | --all | --leaked FILE|-)
               [--issued-before TIME]      ends tokens of a stopped server
   wg init --state FILE [--machine-id ID] [--listen-port N]
                                           makes a machine's WireGuard keys; never overwrites

@@ -11,6 +11,7 @@ mod endpoint;
 mod facts;
 mod figures;
 mod fleet;
+mod following;
 mod gate;
 mod joins;
 pub(crate) mod operator;
@@ -25,7 +26,7 @@ mod state;
 pub(crate) mod token_wish;
 
 pub(crate) use self::routes::parse_time;
-pub use self::settings::{Settings, SettingsError, StateUrl};
+pub use self::settings::{Settings, SettingsError, StateSettings, StateUrl};
 pub(crate) use self::startup::token_format;
 pub use self::startup::{FirstStart, Server, StartError};
 

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::control_plane::{Server, StartError, StateUrl};
+use crate::control_plane::{Server, StartError, StateSettings, StateUrl};
 
 /// Why the demo ended early.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,8 @@ pub async fn run(
 ) -> Result<(), DemoError> {
     let temporary = tempfile::tempdir()?;
     let folder = data_dir.clone().unwrap_or_else(|| temporary.path().join("data"));
-    let mut first = Server::start(ANY_PORT, &folder, state.as_ref()).await?;
+    let settings = StateSettings::at(state.clone());
+    let mut first = Server::start(ANY_PORT, &folder, &settings).await?;
     let Some(first_start) = first.take_first_start() else {
         let held = if state.is_some() { "the state".into() } else { folder.display().to_string() };
         let message = format!("{held} holds an earlier run: the demo needs a new folder, and an empty state");
@@ -67,7 +68,7 @@ pub async fn run(
     if state.is_some() {
         let second = folder.join("second");
         join_fleet(&folder, &second)?;
-        servers.push(Server::start(ANY_PORT, &second, state.as_ref()).await?);
+        servers.push(Server::start(ANY_PORT, &second, &settings).await?);
         folders.push(second);
     }
     let bases: Vec<String> = servers.iter().map(|server| format!("http://{}", server.address())).collect();

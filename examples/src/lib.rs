@@ -8,3 +8,4 @@ mod entry;
 mod files;
 pub mod join;
 pub mod mesh;
+mod prometheus;

@@ -18,7 +18,7 @@
 
 mod view;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use core_types::{Clock, UnixTime};
@@ -62,8 +62,18 @@ pub struct Fleet<S> {
     name: NodeName,
     terms: Terms,
     replica: Replica<FleetView>,
-    // The last word of this node: what it had applied, and when it said so.
-    said: Mutex<Option<(Revision, UnixTime)>>,
+    said: Mutex<Said>,
+}
+
+/// The last word of this node.
+#[derive(Debug, Clone, Copy, Default)]
+struct Said {
+    applied: Revision,
+    // `None` when it is not known to have been said.
+    at: Option<UnixTime>,
+    // The commit that wrote it.
+    revision: Option<Revision>,
+    has_left: bool,
 }
 
 /// Where a revision is applied.
@@ -106,7 +116,10 @@ impl<S: StateStore> Fleet<S> {
         })?;
         let fleet = Self { store, name, terms, replica, said: Mutex::default() };
         // Whatever a node of this name said before, this one has applied nothing yet.
-        let revision = fleet.say(Revision::ZERO, clock.now()).await?;
+        let key = fleet.name.key()?;
+        let entry = fleet.store.get(&key).await?;
+        fleet.said().revision = entry.map(|entry| entry.revision);
+        let revision = fleet.say(Revision::ZERO, clock.now()).await?.ok_or(FleetError::Contended)?;
         Ok((fleet, driver, revision))
     }
 
@@ -132,15 +145,15 @@ impl<S: StateStore> Fleet<S> {
     /// [`FleetError`]; the word stays due.
     pub async fn publish(&self, applied: Revision, now: UnixTime) -> Result<Option<Revision>, FleetError> {
         let asked = self.replica.snapshot().view().asked();
-        let said = *self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = said.is_none_or(|(word, at)| {
+        let said = *self.said();
+        let is_due = said.at.is_none_or(|at| {
             let distance = now.saturating_since(at).max(at.saturating_since(now));
-            distance >= self.terms.beat() || (word < asked && asked <= applied)
+            distance >= self.terms.beat() || (said.applied < asked && asked <= applied)
         });
-        if !is_due {
+        if said.has_left || !is_due {
             return Ok(None);
         }
-        self.say(applied, now).await.map(Some)
+        self.say(applied, now).await
     }
 
     /// Publishes for as long as it is awaited. `applied` says what everything that this node answers by has applied,
@@ -162,15 +175,16 @@ impl<S: StateStore> Fleet<S> {
         }
     }
 
-    /// Takes this node's word back, so that nobody waits for it; call it when the node serves no more.
+    /// Takes this node's word back, so that nobody waits for it; call it when the node serves no more. It says nothing
+    /// after that.
     ///
     /// # Errors
     /// [`FleetError`]: the word ends by itself.
     pub async fn leave(&self) -> Result<(), FleetError> {
+        self.said().has_left = true;
         let mut batch = Batch::new();
         batch.write(self.name.key()?, Write::Delete)?;
         let _ = self.store.commit(batch).await?;
-        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(())
     }
 
@@ -237,29 +251,45 @@ impl<S: StateStore> Fleet<S> {
         Err(FleetError::Contended)
     }
 
-    /// Writes this node's word, and forgets the nodes whose words ended long ago.
-    async fn say(&self, applied: Revision, now: UnixTime) -> Result<Revision, FleetError> {
+    /// Writes this node's word over its last one, and forgets the nodes whose words ended long ago. Nothing when the node
+    /// has left meanwhile: a word that is under way when it leaves does not come after that.
+    async fn say(&self, applied: Revision, now: UnixTime) -> Result<Option<Revision>, FleetError> {
         let lease = u64::try_from(self.terms.lease.as_millis()).unwrap_or(u64::MAX);
         let until = UnixTime::from_millis(now.as_millis().saturating_add(lease));
-        let mut batch = Batch::new();
-        batch.write(self.name.key()?, Write::Put(record::encode(&NodeRecord { applied, until })?))?;
-        let word = batch.clone();
-        let snapshot = self.replica.snapshot();
-        for (key, revision) in snapshot.view().ended(now, self.terms.lease).take(MAX_FORGOTTEN) {
-            if key != self.name.key()? {
-                batch.remove(key, revision)?;
+        let word = record::encode(&NodeRecord { applied, until })?;
+        let key = self.name.key()?;
+        let mut is_tidy = false;
+        for _ in 0..MAX_ATTEMPTS {
+            let mut batch = Batch::new();
+            let expect = self.said().revision.map_or(Expect::Absent, Expect::Revision);
+            batch.require(key.clone(), expect)?;
+            batch.write(key.clone(), Write::Put(word.clone()))?;
+            let snapshot = self.replica.snapshot();
+            // Once: what is in the way may be that one of them is back.
+            let ended = snapshot.view().ended(now, self.terms.lease).filter(|(ended, _)| *ended != key);
+            for (ended, revision) in ended.take(if is_tidy { 0 } else { MAX_FORGOTTEN }) {
+                batch.remove(ended, revision)?;
+            }
+            is_tidy = true;
+            match self.store.commit(batch).await? {
+                Commit::Committed(revision) => {
+                    let mut said = self.said();
+                    (said.applied, said.at, said.revision) = (applied, Some(now), Some(revision));
+                    return Ok(Some(revision));
+                }
+                Commit::Conflict(_) if self.said().has_left => return Ok(None),
+                // It was forgotten, or the outcome of the last one was not known.
+                Commit::Conflict(_) => {
+                    let entry = self.store.get(&key).await?;
+                    self.said().revision = entry.map(|entry| entry.revision);
+                }
             }
         }
-        let revision = match self.store.commit(batch).await? {
-            Commit::Committed(revision) => revision,
-            // One of them is back, or was forgotten by another.
-            Commit::Conflict(_) => match self.store.commit(word).await? {
-                Commit::Committed(revision) => revision,
-                Commit::Conflict(_) => return Err(FleetError::Contended),
-            },
-        };
-        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some((applied, now));
-        Ok(revision)
+        Err(FleetError::Contended)
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

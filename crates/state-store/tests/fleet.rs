@@ -143,12 +143,14 @@ fn a_node_whose_word_has_ended_is_not_waited_for_and_then_forgotten() {
 fn a_node_that_leaves_is_not_waited_for() {
     let store = MemoryStore::new();
     let mut ada = Node::join(&store, "ada");
-    let bob = Node::join(&store, "bob");
+    let mut bob = Node::join(&store, "bob");
     let revision = put(&store, "tokens/1", "revoked");
     let _ = ada.await_applied(revision);
     assert!(ada.turn(revision));
     assert_eq!(ada.await_applied(revision), lagging(&["bob"]));
     block_on(bob.fleet.leave()).unwrap();
+    bob.clock.advance(LEASE);
+    assert!(!bob.turn(revision), "it says nothing after that");
     assert_eq!(ada.await_applied(revision), Awaited::Everywhere { nodes: 1 });
 }
 
@@ -167,6 +169,20 @@ fn a_node_that_is_born_is_waited_for_and_one_that_comes_back_begins_anew() {
     assert_eq!(ada.await_applied(revision), lagging(&["bob"]), "it was started anew, and has said nothing");
     assert!(again.turn(revision));
     assert_eq!(ada.await_applied(revision), Awaited::Everywhere { nodes: 2 });
+}
+
+#[test]
+fn a_node_that_was_forgotten_says_its_word_anew() {
+    let store = MemoryStore::new();
+    let mut ada = Node::join(&store, "ada");
+    let mut bob = Node::join(&store, "bob");
+    ada.clock.advance(LEASE * 2);
+    assert!(ada.turn(head(&store)));
+    assert!(block_on(store.get(&Key::new("fleet/node/bob").unwrap())).unwrap().is_none());
+    bob.clock.advance(LEASE * 2);
+    assert!(bob.turn(head(&store)));
+    let revision = put(&store, "tokens/1", "revoked");
+    assert_eq!(ada.await_applied(revision), lagging(&["ada", "bob"]));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use audit_log_tower::TrustedProxies;
-use palisade_examples::control_plane::{Server, Settings, StartError, StateUrl};
+use palisade_examples::control_plane::{Server, Settings, StartError, StateSettings};
 use palisade_examples::demo;
 
 /// Tokens pass through buffers of the HTTP server and of the JSON writer, which nobody erases: whatever is given back
@@ -51,11 +51,11 @@ async fn serve(
     join_listen: Option<SocketAddr>,
     proxies: TrustedProxies,
     data_dir: PathBuf,
-    state: Option<StateUrl>,
+    state: StateSettings,
 ) -> Result<(), StartError> {
     tracing_subscriber::fmt().json().with_writer(io::stderr).init();
     let stop = told_to_stop().map_err(|error| StartError::Io { what: "signals".into(), error })?;
-    let mut server = Server::start(listen, &data_dir, state.as_ref()).await?;
+    let mut server = Server::start(listen, &data_dir, &state).await?;
     server.trust(proxies);
     if let Some(listen) = join_listen {
         server.listen_for_joins(listen, &data_dir).await?;

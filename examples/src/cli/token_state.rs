@@ -1,4 +1,4 @@
-//! `palisade token issue|revoke`: on the data folder of a control plane that is stopped.
+//! `palisade token issue|revoke`: on the data folder of a control plane that is stopped, or on the state of a fleet.
 
 use std::path::PathBuf;
 
@@ -12,12 +12,13 @@ use token_vault::vault::Many;
 use super::{Answer, CliError, Streams, print_json, print_line};
 use crate::control_plane::operator::{Operator, OperatorError, Which, project_scope};
 use crate::control_plane::token_wish::TokenWish;
-use crate::control_plane::{parse_time, token_format};
+use crate::control_plane::{StateUrl, parse_time, token_format};
 use crate::entry::rfc3339;
 
 /// Issues a token; its plaintext is printed once, and is nowhere else.
 pub(super) fn issue(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> Result<Answer, CliError> {
     let mut data_dir = None;
+    let mut state = None;
     let mut project = "default".to_owned();
     let mut json = false;
     let mut wish = TokenWish::default();
@@ -27,6 +28,7 @@ pub(super) fn issue(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> Re
         match argument {
             lexopt::Arg::Long("json") => json = true,
             lexopt::Arg::Long("data-dir") => data_dir = Some(PathBuf::from(parser.value()?)),
+            lexopt::Arg::Long("state") => state = Some(state_url(parser.value()?.string()?)?),
             lexopt::Arg::Long("project") => project = parser.value()?.string()?,
             lexopt::Arg::Long("name") => wish.name = parser.value()?.string()?,
             lexopt::Arg::Long("owner") => wish.owner = Some(parser.value()?.string()?),
@@ -40,12 +42,13 @@ pub(super) fn issue(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> Re
         }
     }
     let data_dir = data_dir.ok_or_else(|| CliError::usage("token issue needs --data-dir DIR"))?;
+    let place = Place { data_dir, state };
     if wish.name.is_empty() || wish.owner.is_none() {
         return Err(CliError::usage("token issue needs --name TEXT and --owner SUBJECT (an id or a name)"));
     }
     wish.scopes = (!permissions.is_empty()).then_some(permissions);
     wish.networks = (!networks.is_empty()).then_some(networks);
-    let issued = at_folder(data_dir, async |operator| operator.issue(&wish, &project).await)?;
+    let issued = at_place(place, async |operator| operator.issue(&wish, &project).await)?;
     let (token, info) = match issued {
         Ok(issued) => issued,
         Err(error) => return refused(&error, json, streams),
@@ -68,6 +71,7 @@ pub(super) fn issue(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> Re
 /// Revokes a token, many tokens, or those that are found in a text.
 pub(super) fn revoke(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> Result<Answer, CliError> {
     let mut data_dir = None;
+    let mut state = None;
     let mut json = false;
     let mut targets = Vec::new();
     let mut issued_before = Limit::Unlimited;
@@ -75,6 +79,7 @@ pub(super) fn revoke(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> R
         match argument {
             lexopt::Arg::Long("json") => json = true,
             lexopt::Arg::Long("data-dir") => data_dir = Some(PathBuf::from(parser.value()?)),
+            lexopt::Arg::Long("state") => state = Some(state_url(parser.value()?.string()?)?),
             lexopt::Arg::Long("owner") => targets.push(Target::Owner(parser.value()?.string()?)),
             lexopt::Arg::Long("project") => targets.push(Target::Project(parser.value()?.string()?)),
             lexopt::Arg::Long("all") => targets.push(Target::All),
@@ -89,6 +94,7 @@ pub(super) fn revoke(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> R
         }
     }
     let data_dir = data_dir.ok_or_else(|| CliError::usage("token revoke needs --data-dir DIR"))?;
+    let place = Place { data_dir, state };
     let [target] = <[Target; 1]>::try_from(targets).map_err(|_| {
         CliError::usage("token revoke needs one of ID, --owner, --project, --all, --leaked FILE|-")
     })?;
@@ -98,9 +104,9 @@ pub(super) fn revoke(mut parser: lexopt::Parser, streams: &mut Streams<'_>) -> R
     }
     if let Target::Leaked(file) = &target {
         let found = tokens_in(file, streams)?;
-        return revoke_leaked(data_dir, &found, json, streams);
+        return revoke_leaked(place, &found, json, streams);
     }
-    let done = at_folder(data_dir, async |operator| {
+    let done = at_place(place, async |operator| {
         let (which, reason) = match target {
             Target::One(id) => (Which::One(id), RevocationReason::Administrative),
             Target::Owner(text) => {
@@ -136,12 +142,12 @@ enum Target {
 
 /// Revokes the tokens of these texts; a text that is the secret of no token changes nothing.
 fn revoke_leaked(
-    data_dir: PathBuf,
+    place: Place,
     found: &[String],
     json: bool,
     streams: &mut Streams<'_>,
 ) -> Result<Answer, CliError> {
-    let outcomes = at_folder(data_dir, async |operator| {
+    let outcomes = at_place(place, async |operator| {
         let mut outcomes = Vec::new();
         for text in found {
             outcomes.push(operator.revoke_leaked(text).await?);
@@ -179,15 +185,28 @@ fn tokens_in(file: &str, streams: &mut Streams<'_>) -> Result<Vec<String>, CliEr
     Ok(found)
 }
 
-/// Opens the folder, does the work, and lets the folder go whatever came of it.
-fn at_folder<T>(
+/// What is worked on.
+struct Place {
     data_dir: PathBuf,
+    /// Where the state lies, if not in the folder.
+    state: Option<StateUrl>,
+}
+
+/// The URL of a store, which is looked at before anything is opened.
+fn state_url(text: String) -> Result<StateUrl, CliError> {
+    let known: Result<crate::backend::Place, _> = text.parse();
+    known.map(|_| StateUrl::new(text)).map_err(|error| CliError::usage(format!("--state: {error}")))
+}
+
+/// Opens the folder, does the work, and lets the folder go whatever came of it.
+fn at_place<T>(
+    place: Place,
     work: impl AsyncFnOnce(&Operator) -> Result<T, OperatorError>,
 ) -> Result<Result<T, OperatorError>, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| CliError::io("the runtime", error))?;
     Ok(runtime.block_on(async {
-        let operator = Operator::open(&data_dir).await?;
+        let operator = Operator::open(&place.data_dir, place.state).await?;
         let outcome = work(&operator).await;
         operator.close().await?;
         outcome

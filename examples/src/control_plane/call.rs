@@ -67,6 +67,11 @@ impl Reply {
         Self { status: StatusCode::CREATED, content: Content::Json(body), headers: Vec::new() }
     }
 
+    /// What is done, though not everywhere yet.
+    pub(crate) const fn accepted(body: Value) -> Self {
+        Self { status: StatusCode::ACCEPTED, content: Content::Json(body), headers: Vec::new() }
+    }
+
     pub(crate) const fn done() -> Self {
         Self { status: StatusCode::NO_CONTENT, content: Content::Nothing, headers: Vec::new() }
     }
@@ -161,7 +166,7 @@ where
         return facts.answer(ApiError::internal());
     };
     let outcome = async {
-        exists(&plane, endpoint, &caller)?;
+        exists(&plane, endpoint, &caller).await?;
         effect(Arc::clone(&plane), caller).await
     };
     let outcome = tokio::time::timeout(REQUEST_TIMEOUT, outcome).await;
@@ -194,13 +199,14 @@ fn note(notes: &AuditNotes, name: &str, value: impl Into<audit_log::event::Field
 }
 
 /// Only who may act in a project learns whether it is there.
-fn exists<S: StateStore>(
+async fn exists<S: StateStore>(
     plane: &ControlPlane<S>,
     endpoint: &Endpoint,
     caller: &Caller,
 ) -> Result<(), ApiError> {
     let name = caller.scope.levels().last().map_or("", |level| level.name);
-    if endpoint.place != Place::Project || project::find(plane.current()?.projects.view(), name).is_some() {
+    if endpoint.place != Place::Project || project::find(plane.read().await?.projects.view(), name).is_some()
+    {
         Ok(())
     } else {
         Err(ApiError::not_found("project"))

@@ -1,20 +1,22 @@
 //! What there is to watch of a node: `/metrics` in Prometheus' text format, `/livez`, `/readyz`.
 //!
-//! They are open to whoever reaches the address, and say numbers only: no names, no ids.
+//! Everything is told to the `metrics` facade, whose recorder is this node's own. The paths are open to whoever reaches
+//! the address, and say numbers only: no ids, and of a fleet's nodes only how many.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use core_types::Clock as _;
+use core_types::{Clock as _, UnixTime};
+use metrics::{Counter, Histogram};
+use state_store::replica::Freshness;
 use tokio::time::Instant;
 
 use super::state::ControlPlane;
 use crate::backend::Backend;
+use crate::prometheus::Prometheus;
 
 /// The paths that monitoring asks.
 pub(super) fn route(plane: &Arc<ControlPlane<Backend>>) -> Router {
@@ -22,7 +24,9 @@ pub(super) fn route(plane: &Arc<ControlPlane<Backend>>) -> Router {
     let readiness =
         async move || if ready.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let text = async move || {
-        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], render(&figures)).into_response()
+        look(&figures);
+        let text = figures.figures.recorder.render();
+        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
     };
     Router::new()
         .route("/livez", get(async || StatusCode::OK))
@@ -30,91 +34,134 @@ pub(super) fn route(plane: &Arc<ControlPlane<Backend>>) -> Router {
         .route("/metrics", get(text))
 }
 
-fn render(plane: &ControlPlane<Backend>) -> String {
+/// What is told as it happens.
+pub(crate) struct Figures {
+    recorder: Prometheus,
+    /// How long it took to verify a token.
+    pub(crate) verify: Histogram,
+    /// How long it took to decide a request.
+    pub(crate) decide: Histogram,
+    /// How long a commit took.
+    pub(crate) commit: Histogram,
+    /// How long after its own commit this node had applied it.
+    pub(crate) apply: Histogram,
+    /// How often a change was planned anew.
+    pub(crate) retries: Counter,
+    /// How often the store was read in place of a replica that was too old.
+    pub(crate) read_through: Counter,
+    /// How often there was nothing to decide by.
+    pub(crate) stale: Counter,
+}
+
+impl Figures {
+    pub(crate) fn new() -> Self {
+        let recorder = Prometheus::new();
+        metrics::with_local_recorder(&recorder, || {
+            metrics::describe_histogram!("palisade_verify_seconds", "how long it took to verify a token");
+            metrics::describe_histogram!("palisade_decide_seconds", "how long it took to decide a request");
+            metrics::describe_histogram!("palisade_commit_seconds", "how long a commit took");
+            metrics::describe_histogram!(
+                "palisade_apply_seconds",
+                "how long after its own commit this node had applied it"
+            );
+            metrics::describe_counter!(
+                "palisade_change_retries_total",
+                "changes planned anew after a conflict"
+            );
+            metrics::describe_counter!(
+                "palisade_read_through_total",
+                "readings of the store in place of a replica that was too old"
+            );
+            metrics::describe_counter!("palisade_stale_total", "requests with nothing to decide by");
+            metrics::describe_gauge!("palisade_ready", "whether the node answers requests");
+            metrics::describe_gauge!(
+                "palisade_replica_fresh",
+                "whether the replica is within its staleness bound"
+            );
+            metrics::describe_gauge!("palisade_replica_revision", "what the replica shows");
+            metrics::describe_gauge!(
+                "palisade_replica_lag",
+                "revisions that another replica here shows and it does not"
+            );
+            metrics::describe_gauge!(
+                "palisade_replica_age_seconds",
+                "since the store last confirmed the replica"
+            );
+            metrics::describe_gauge!("palisade_fleet_nodes", "nodes whose words hold");
+            metrics::describe_gauge!(
+                "palisade_fleet_lag",
+                "revisions the slowest node has not said it applied"
+            );
+            Self {
+                recorder: recorder.clone(),
+                verify: metrics::histogram!("palisade_verify_seconds"),
+                decide: metrics::histogram!("palisade_decide_seconds"),
+                commit: metrics::histogram!("palisade_commit_seconds"),
+                apply: metrics::histogram!("palisade_apply_seconds"),
+                retries: metrics::counter!("palisade_change_retries_total"),
+                read_through: metrics::counter!("palisade_read_through_total"),
+                stale: metrics::counter!("palisade_stale_total"),
+            }
+        })
+    }
+}
+
+/// Awaits `work`, and notes how long it took.
+pub(crate) async fn timed<T>(histogram: &Histogram, work: impl Future<Output = T>) -> T {
+    let began = Instant::now();
+    let result = work.await;
+    histogram.record(began.elapsed());
+    result
+}
+
+/// Tells what is so at this moment.
+fn look(plane: &ControlPlane<Backend>) {
     let now = plane.clock.now();
-    let mut out = String::new();
     let replicas = [
         ("projects", plane.replicas.projects.freshness(now)),
         ("ssh-keys", plane.replicas.keys.freshness(now)),
         ("directory", plane.replicas.iam.freshness(now)),
         ("tokens", plane.vault.replica().freshness(now)),
     ];
-    head(&mut out, "replica_fresh", "whether the replica is within its staleness bound", "gauge");
-    for (replica, freshness) in &replicas {
-        let _ =
-            writeln!(out, "palisade_replica_fresh{{replica=\"{replica}\"}} {}", u8::from(freshness.is_fresh));
-    }
-    head(&mut out, "replica_revision", "what the replica shows", "gauge");
-    for (replica, freshness) in &replicas {
-        let _ = writeln!(out, "palisade_replica_revision{{replica=\"{replica}\"}} {}", freshness.applied);
-    }
-    head(&mut out, "replica_age_seconds", "since the store last confirmed the replica", "gauge");
-    for (replica, freshness) in &replicas {
-        let age = now.saturating_since(freshness.confirmed_at).as_secs_f64();
-        let _ = writeln!(out, "palisade_replica_age_seconds{{replica=\"{replica}\"}} {age}");
-    }
-    head(&mut out, "ready", "whether the node answers requests", "gauge");
-    let _ = writeln!(out, "palisade_ready {}", u8::from(plane.is_ready()));
-    for (name, value) in plane.store.figures() {
-        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
-        head(&mut out, &format!("store_{name}"), "of the connections to the state's database", kind);
-        let _ = writeln!(out, "palisade_store_{name} {value}");
-    }
-    plane.timings.verify.render(&mut out, "verify_seconds", "how long it took to verify a token");
-    plane.timings.decide.render(&mut out, "decide_seconds", "how long it took to decide a request");
-    out
-}
-
-fn head(out: &mut String, name: &str, help: &str, kind: &str) {
-    let _ = writeln!(out, "# HELP palisade_{name} {help}\n# TYPE palisade_{name} {kind}");
-}
-
-/// How long the steps of requests took.
-#[derive(Debug, Default)]
-pub(crate) struct Timings {
-    pub(crate) verify: Histogram,
-    pub(crate) decide: Histogram,
-}
-
-/// How often something took up to so many microseconds.
-#[derive(Debug, Default)]
-pub(crate) struct Histogram {
-    // One more than the bounds: what took longer than all of them.
-    buckets: [AtomicU64; BOUNDS.len() + 1],
-    micros: AtomicU64,
-}
-
-impl Histogram {
-    /// Awaits `work`, and notes how long it took.
-    pub(crate) async fn of<T>(&self, work: impl Future<Output = T>) -> T {
-        let began = Instant::now();
-        let result = work.await;
-        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let place = BOUNDS.iter().position(|&bound| micros <= bound).unwrap_or(BOUNDS.len());
-        if let Some(bucket) = self.buckets.get(place) {
-            bucket.fetch_add(1, Ordering::Relaxed);
+    metrics::with_local_recorder(&plane.figures.recorder, || {
+        let newest = replicas.iter().map(|(_, freshness)| freshness.applied.get()).max().unwrap_or_default();
+        for (replica, freshness) in &replicas {
+            look_at_replica(replica, freshness, newest, now);
         }
-        self.micros.fetch_add(micros, Ordering::Relaxed);
-        result
-    }
-
-    fn render(&self, out: &mut String, name: &str, help: &str) {
-        head(out, name, help, "histogram");
-        let mut count = 0_u64;
-        let bounds = BOUNDS.iter().map(|&bound| Some(bound)).chain([None]);
-        for (bucket, bound) in self.buckets.iter().zip(bounds) {
-            count = count.saturating_add(bucket.load(Ordering::Relaxed));
-            let bound = bound.map_or_else(|| "+Inf".to_owned(), seconds);
-            let _ = writeln!(out, "palisade_{name}_bucket{{le=\"{bound}\"}} {count}");
+        metrics::gauge!("palisade_ready").set(flag(plane.is_ready()));
+        for (name, value) in plane.store.figures() {
+            let name = format!("palisade_store_{name}");
+            if name.ends_with("_total") {
+                metrics::counter!(name).absolute(value);
+            } else {
+                metrics::gauge!(name).set(float(value));
+            }
         }
-        let _ = writeln!(out, "palisade_{name}_sum {}", seconds(self.micros.load(Ordering::Relaxed)));
-        let _ = writeln!(out, "palisade_{name}_count {count}");
-    }
+        if let Some(fleet) = plane.fleet.get() {
+            let snapshot = fleet.replica().snapshot();
+            let live = || snapshot.view().nodes(now).filter(|node| node.is_live);
+            let slowest = live().map(|node| node.applied.get()).min().unwrap_or(newest);
+            metrics::gauge!("palisade_fleet_nodes").set(float(live().map(|_| 1_u64).sum()));
+            metrics::gauge!("palisade_fleet_lag").set(float(newest.saturating_sub(slowest)));
+        }
+    });
 }
 
-fn seconds(micros: u64) -> String {
-    std::time::Duration::from_micros(micros).as_secs_f64().to_string()
+fn look_at_replica(replica: &'static str, freshness: &Freshness, newest: u64, now: UnixTime) {
+    let applied = freshness.applied.get();
+    metrics::gauge!("palisade_replica_fresh", "replica" => replica).set(flag(freshness.is_fresh));
+    metrics::gauge!("palisade_replica_revision", "replica" => replica).set(float(applied));
+    metrics::gauge!("palisade_replica_lag", "replica" => replica).set(float(newest.saturating_sub(applied)));
+    metrics::gauge!("palisade_replica_age_seconds", "replica" => replica)
+        .set(now.saturating_since(freshness.confirmed_at));
 }
 
-/// In microseconds.
-const BOUNDS: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 500, 2_000, 10_000, 100_000, 1_000_000];
+fn flag(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
+/// The nearest floating-point number.
+fn float(number: u64) -> f64 {
+    let half = |number: u64| f64::from(u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default());
+    half(number >> 32).mul_add(4_294_967_296.0, half(number))
+}

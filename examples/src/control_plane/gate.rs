@@ -12,12 +12,15 @@ use axum::response::Response;
 use core_types::{Clock as _, Scope, UnixTime};
 use iam_policy::{AccessRequest, Authorizer, Decision};
 use state_store::StateStore;
+use token_vault::vault::Standing;
 use token_vault::{CountError, Refusal as TokenRefusal, RefusalReason, VerifiedToken, VerifyContext};
 
 use super::api_error::ApiError;
 use super::call::{Admitted, Caller};
 use super::endpoint::{self, Endpoint, Place};
 use super::facts::{Credential, RequestFacts};
+use super::figures::timed;
+use super::following::standing;
 use super::state::{self, ControlPlane};
 use super::{REQUEST_TIMEOUT, project};
 
@@ -99,7 +102,7 @@ impl<S: StateStore> PlaneGate<S> {
         if facts.is_cross_site && endpoint.is_page_action() {
             return failed(nobody(), ApiError::invalid("cross_site", "another site sent this"));
         }
-        let authenticated = self.plane.timings.verify.of(self.authenticate(facts, now)).await;
+        let authenticated = timed(&self.plane.figures.verify, self.authenticate(facts, now)).await;
         let token = match authenticated {
             Ok(Ok(token)) => token,
             Ok(Err(reason)) => {
@@ -118,7 +121,7 @@ impl<S: StateStore> PlaneGate<S> {
         };
         let known = audit_log_tower::Caller::new(actor, scope.clone());
         let caller = Caller { token, scope, now };
-        let authorized = self.plane.timings.decide.of(async { self.authorize(endpoint, &caller) }).await;
+        let authorized = timed(&self.plane.figures.decide, self.authorize(endpoint, &caller)).await;
         match authorized {
             Ok(Ok(())) => {
                 parts.extensions.insert(Admitted { endpoint, caller });
@@ -150,6 +153,7 @@ impl<S: StateStore> PlaneGate<S> {
             Ok(token) => Ok(Ok(token)),
             // Not the token's fault: this node does not know enough to say anything of it.
             Err(CountError::Refused(refusal)) if refusal.reason() == RefusalReason::Stale => {
+                self.plane.figures.stale.increment(1);
                 Err(ApiError::unavailable("the state is not known to be current"))
             }
             Err(CountError::Refused(refusal)) => Ok(Err(Reason::refused_token(&refusal))),
@@ -158,11 +162,15 @@ impl<S: StateStore> PlaneGate<S> {
     }
 
     /// Whether the caller may; the inner `Err` says why not, for the log.
-    fn authorize(&self, endpoint: &Endpoint, caller: &Caller) -> Result<Result<(), Reason>, ApiError> {
+    async fn authorize(&self, endpoint: &Endpoint, caller: &Caller) -> Result<Result<(), Reason>, ApiError> {
+        let state = self.plane.read().await?;
+        // The vault asked what is in memory, which may be older than this.
+        if standing(state.iam.view(), caller.subject()) == Standing::Inactive {
+            return Ok(Err(Reason::new("owner")));
+        }
         if endpoint.place == Place::Own {
             return Ok(Ok(()));
         }
-        let state = self.plane.current()?;
         let principal = caller.principal();
         let permission = state::permission(endpoint.permission)?;
         let request =

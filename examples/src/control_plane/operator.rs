@@ -1,4 +1,5 @@
-//! What an operator does at the machine, on the data folder of a server that is stopped.
+//! What an operator does at the machine, on the data folder of a server that is stopped, or on the state of a fleet that
+//! serves.
 //!
 //! Whoever holds the folder holds the state, the pepper and the log: there is no one to ask. What is done is
 //! recorded all the same, as the system's own.
@@ -14,6 +15,7 @@ use token_vault::{IssuedToken, RevocationReason, TokenInfo};
 use super::api_error::ApiError;
 use super::project;
 use super::routes::{parse_field, refused_change};
+use super::settings::{StateSettings, StateUrl};
 use super::startup::{self, StartError, api_token_kind};
 use super::state::{ControlPlane, State};
 use super::token_wish::TokenWish;
@@ -55,16 +57,22 @@ pub(crate) enum Which {
 }
 
 impl Operator {
-    /// Opens the folder of a server that was started once and is stopped.
-    pub(crate) async fn open(data_dir: &Path) -> Result<Self, OperatorError> {
+    /// Opens the folder of a server that was started once and is stopped; or, where the state lies elsewhere, a folder
+    /// with the fleet's `pepper`, in which no server runs.
+    pub(crate) async fn open(data_dir: &Path, state: Option<StateUrl>) -> Result<Self, OperatorError> {
         // Opening makes what is missing: not for a folder that was misspelled.
-        let state_file = data_dir.join("state.redb");
-        if !state_file.exists() {
-            let message =
-                format!("{} is not there: no server was started on this folder", state_file.display());
+        let needed = data_dir.join(if state.is_some() { "pepper" } else { "state.redb" });
+        if !needed.exists() {
+            let message = format!("{} is not there: no server was started on this folder", needed.display());
             return Err(StartError::Part { what: "data folder", message }.into());
         }
-        Ok(Self { plane: startup::open(data_dir, None).await? })
+        let plane = startup::open(data_dir, &StateSettings::at(state)).await?;
+        // Nor for a state that no server was started on.
+        if !plane.current()?.iam.view().is_started() {
+            let message = "no server was started on this state".into();
+            return Err(StartError::Part { what: "state", message }.into());
+        }
+        Ok(Self { plane })
     }
 
     /// Issues what is wished to the owner it names.

@@ -15,10 +15,9 @@ use core_types::{Clock as _, Restriction, SecretBytes, Subject, SystemClock, Sys
 use iam_policy::Directory;
 use sshkey_registry::bundle::BundleKey;
 use sshkey_registry::{AdmissionPolicy, RegistryView};
-use state_store::replica::{Driver, Replica};
-use state_store::{Commit, Key, Prefix, StateStore, View};
+use state_store::fleet::NodeName;
+use state_store::{Commit, Key, Prefix, StateStore};
 use state_store_redb::Expected;
-use token_vault::vault::{OwnerStatus, Standing};
 use token_vault::{
     FailureLimit, FormatError, IssueRequest, IssuedToken, Pepper, PepperVersion, Peppers, TokenFormat,
     TokenView, Vault,
@@ -28,15 +27,16 @@ use tokio::sync::{Semaphore, watch};
 
 use super::anchor;
 use super::api_error::ApiError;
-use super::figures::{self, Timings};
+use super::figures::{self, Figures};
 use super::fleet;
+use super::following::{Following, Owners};
 use super::joins::{self, JoinListener};
 use super::project::{self, Project, Projects};
 use super::proofs::Proofs;
 use super::record::Journal;
 use super::routes::router;
-use super::settings::StateUrl;
-use super::state::{ControlPlane, Replicas, STALENESS_BOUND, keep_following};
+use super::settings::{StateSettings, StateUrl};
+use super::state::{ControlPlane, Replicas};
 use crate::backend::{Backend, Place};
 use crate::files::write_durably;
 
@@ -103,10 +103,11 @@ impl Server {
     pub async fn start(
         listen: SocketAddr,
         data_dir: &Path,
-        state: Option<&StateUrl>,
+        state: &StateSettings,
     ) -> Result<Self, StartError> {
         let plane = open(data_dir, state).await?;
         let first_start = first_start(&plane).await?;
+        fleet::join(&plane).await?;
         let listener = TcpListener::bind(listen).await.map_err(StartError::io(listen.to_string()))?;
         let address = listener.local_addr().map_err(StartError::io("the listening socket"))?;
         Ok(Self { plane, listener, address, joins: None, proxies: TrustedProxies::none(), first_start })
@@ -164,6 +165,7 @@ impl Server {
         if let Some(joining) = joining {
             joining.await.map_err(StartError::part("joins"))?;
         }
+        fleet::leave(&plane).await;
         close(&plane).await
     }
 }
@@ -171,31 +173,32 @@ impl Server {
 /// Opens or makes everything in `data_dir`, and keeps it current.
 pub(crate) async fn open(
     data_dir: &Path,
-    state: Option<&StateUrl>,
+    state: &StateSettings,
 ) -> Result<Arc<ControlPlane<Backend>>, StartError> {
     make_private_folder(data_dir)?;
     let clock = SystemClock::new();
     let random = SystemRandom::new();
     let audit_folder = data_dir.join("audit");
-    let opened = match state {
+    let opened = match &state.url {
         None => open_embedded(data_dir, &audit_folder, &random)?,
         Some(url) => open_shared(data_dir, &audit_folder, url, &random).await?,
     };
-    let Opened { store, pepper, anchor_key } = opened;
+    let Opened { store, pepper, anchor_key, node } = opened;
+    let node = state.node.clone().or(node);
     let bundle_key = bundle_key(&data_dir.join("ssh-bundle-key"), &random)?;
     let known = anchor::known_checkpoint(&store, &anchor_key).await?;
     let journal = Journal::open(&audit_folder, &random, known)?;
     let proofs = Proofs::open(journal.log(), &audit_folder, &data_dir.join("audit-key"), &random)?;
 
-    let (projects, follow_projects) =
-        follow(&store, project::prefix().map_err(StartError::part("projects"))?, Projects::new(), &clock)
-            .await?;
+    let projects = project::prefix().map_err(StartError::part("projects"))?;
+    let follow = Following { store: &store, clock: &clock, reads_through: state.reads_through };
+    let (projects, follow_projects) = follow.begin(projects, Projects::new()).await?;
     let keys = Prefix::new(sshkey_registry::registry::PREFIX).map_err(StartError::part("keys"))?;
-    let (keys, follow_keys) = follow(&store, keys, RegistryView::new(), &clock).await?;
+    let (keys, follow_keys) = follow.begin(keys, RegistryView::new()).await?;
     let iam = Prefix::new(iam_policy::PREFIX).map_err(StartError::part("directory"))?;
-    let (iam, follow_iam) = follow(&store, iam, Directory::new(), &clock).await?;
+    let (iam, follow_iam) = follow.begin(iam, Directory::new()).await?;
     let tokens_prefix = TokenView::prefix().map_err(StartError::part("tokens"))?;
-    let (tokens, follow_tokens) = follow(&store, tokens_prefix, TokenView::new(), &clock).await?;
+    let (tokens, follow_tokens) = follow.begin(tokens_prefix, TokenView::new()).await?;
 
     let format = token_format().map_err(StartError::part("token format"))?;
     let vault = Vault::builder(tokens, format, Peppers::new(&pepper))
@@ -218,7 +221,9 @@ pub(crate) async fn open(
         replicas: Replicas { projects, keys, iam },
         joins: OnceLock::new(),
         anchor_key,
-        timings: Timings::default(),
+        figures: Figures::new(),
+        fleet: OnceLock::new(),
+        node,
     });
     tokio::spawn(follow_projects);
     tokio::spawn(follow_keys);
@@ -239,6 +244,8 @@ struct Opened {
     store: Backend,
     pepper: Pepper,
     anchor_key: Key,
+    // Of one of several.
+    node: Option<NodeName>,
 }
 
 /// The state of the only node, in its own folder.
@@ -253,7 +260,7 @@ fn open_embedded(data_dir: &Path, audit_folder: &Path, random: &SystemRandom) ->
         Expected::Either
     };
     let store = Backend::open_file(&state_file, expected).map_err(StartError::part("state"))?;
-    Ok(Opened { store, pepper, anchor_key: anchor::key(None)? })
+    Ok(Opened { store, pepper, anchor_key: anchor::key(None)?, node: None })
 }
 
 /// The state that several nodes share.
@@ -277,7 +284,9 @@ async fn open_shared(
     let is_new = !store.scan(&subjects, None, 0).await.map_err(StartError::part(part))?.more;
     let pepper = pepper(&data_dir.join("pepper"), !is_new, random)?;
     let node = fleet::node_id(&data_dir.join("node"), random)?;
-    Ok(Opened { store, pepper, anchor_key: anchor::key(Some(&node))? })
+    let anchor_key = anchor::key(Some(&node))?;
+    let node = Some(NodeName::new(&node).map_err(StartError::part("node"))?);
+    Ok(Opened { store, pepper, anchor_key, node })
 }
 
 /// Writes what waits to be written, and lets the state vouch for the log's end.
@@ -303,37 +312,6 @@ pub(crate) fn api_token_kind() -> token_vault::Prefix {
 pub(crate) fn session_kind() -> token_vault::Prefix {
     #[expect(clippy::unwrap_used, reason = "a constant of ours; a test sees that it is a prefix")]
     token_vault::Prefix::of("palisade", "live", "ses").unwrap()
-}
-
-/// Disabled and unknown owners' tokens are dead at once: the directory is asked at every request.
-#[derive(Debug)]
-struct Owners {
-    iam: Replica<Directory>,
-}
-
-impl OwnerStatus for Owners {
-    fn standing(&self, owner: Subject) -> Standing {
-        use iam_policy::record::SubjectState;
-        match self.iam.snapshot().view().subject(owner) {
-            Some(record) if record.state == SubjectState::Enabled => Standing::Active,
-            _ => Standing::Inactive,
-        }
-    }
-}
-
-/// A replica, and the work that keeps it current.
-async fn follow<V: View>(
-    store: &Backend,
-    prefix: Prefix,
-    empty: V,
-    clock: &SystemClock,
-) -> Result<(Replica<V>, impl Future<Output = ()> + Send + 'static), StartError> {
-    let opened = Replica::open(store.clone(), prefix, empty, STALENESS_BOUND, clock).await;
-    let (replica, driver): (_, Driver<Backend, V>) = opened.map_err(StartError::part("state"))?;
-    for (key, poisoned) in replica.snapshot().poisoned() {
-        tracing::error!(?key, error = %poisoned.error, "a record cannot be read; what depends on it is refused");
-    }
-    Ok((replica, keep_following(driver)))
 }
 
 /// Makes the first project and its administrator, where there never was one.

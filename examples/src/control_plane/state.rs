@@ -5,11 +5,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use audit_log::Checkpoint;
-use core_types::{Clock as _, SystemClock, SystemRandom};
+use core_types::{Clock as _, SystemClock, SystemRandom, UnixTime};
 use iam_policy::Directory;
 use sshkey_registry::bundle::BundleKey;
 use sshkey_registry::{AdmissionPolicy, RegistryView};
-use state_store::replica::{Current, Driver, Replica};
+use state_store::fleet::{Fleet, NodeName};
+use state_store::replica::{CurrentError, Driver, Reading, Replica};
 use state_store::{Batch, Commit, CommitError, Key, Revision, StateStore, View};
 use token_vault::Vault;
 use tokio::runtime::Handle;
@@ -17,7 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::anchor;
 use super::api_error::ApiError;
-use super::figures::Timings;
+use super::figures::{Figures, timed};
 use super::joins::Joins;
 use super::project::Projects;
 use super::proofs::Proofs;
@@ -42,7 +43,11 @@ pub(crate) struct ControlPlane<S> {
     pub(crate) joins: OnceLock<Joins>,
     /// Where the state keeps the checkpoint of this node's audit log.
     pub(crate) anchor_key: Key,
-    pub(crate) timings: Timings,
+    pub(crate) figures: Figures,
+    /// The fleet that this node is of; nothing where it is the only one.
+    pub(crate) fleet: OnceLock<Fleet<S>>,
+    /// What this node is called there.
+    pub(crate) node: Option<NodeName>,
 }
 
 /// The state each concern decides by, kept in memory.
@@ -54,9 +59,9 @@ pub(crate) struct Replicas {
 
 /// What a request decides and plans by.
 pub(crate) struct State {
-    pub(crate) projects: Current<Projects>,
-    pub(crate) keys: Current<RegistryView>,
-    pub(crate) iam: Current<Directory>,
+    pub(crate) projects: Reading<Projects>,
+    pub(crate) keys: Reading<RegistryView>,
+    pub(crate) iam: Reading<Directory>,
 }
 
 impl State {
@@ -68,20 +73,69 @@ impl State {
 }
 
 impl<S: StateStore> ControlPlane<S> {
-    /// The state to decide by, unless it is too old to.
+    /// The state in memory, to plan changes by, unless it is too old to.
     pub(crate) fn current(&self) -> Result<State, ApiError> {
         let now = self.clock.now();
-        let stale = |_| ApiError::unavailable("the state is not known to be current");
-        Ok(State {
-            projects: self.replicas.projects.current(now).map_err(stale)?,
-            keys: self.replicas.keys.current(now).map_err(stale)?,
-            iam: self.replicas.iam.current(now).map_err(stale)?,
-        })
+        let replicas = &self.replicas;
+        let current = (replicas.projects.current(now), replicas.keys.current(now), replicas.iam.current(now));
+        match current {
+            (Ok(projects), Ok(keys), Ok(iam)) if self.vault.replica().is_fresh(now) => {
+                Ok(State { projects: projects.into(), keys: keys.into(), iam: iam.into() })
+            }
+            _ => Err(self.stale()),
+        }
     }
 
-    /// Whether requests can be decided and recorded.
+    /// The state to decide by: what is in memory, and where that is too old, what the settings say.
+    pub(crate) async fn read(&self) -> Result<State, ApiError> {
+        let now = self.clock.now();
+        let read = async {
+            let projects = self.replicas.projects.read(now).await?;
+            let keys = self.replicas.keys.read(now).await?;
+            let iam = self.replicas.iam.read(now).await?;
+            Ok::<_, CurrentError>(State { projects, keys, iam })
+        };
+        match read.await {
+            Ok(state) => {
+                if state.iam.is_read_through() {
+                    self.figures.read_through.increment(1);
+                }
+                Ok(state)
+            }
+            Err(CurrentError::Stale(_)) => Err(self.stale()),
+            Err(error) => {
+                tracing::warn!(%error, "the store could not be read in place of a replica");
+                Err(self.stale())
+            }
+        }
+    }
+
+    /// The tokens in memory, to show, unless they are too old to.
+    pub(crate) fn tokens(&self) -> Result<&Vault, ApiError> {
+        if self.vault.replica().is_fresh(self.clock.now()) { Ok(&self.vault) } else { Err(self.stale()) }
+    }
+
+    fn stale(&self) -> ApiError {
+        self.figures.stale.increment(1);
+        ApiError::unavailable("the state is not known to be current")
+    }
+
+    /// Whether requests can be decided by what is in memory, and recorded.
     pub(crate) fn is_ready(&self) -> bool {
-        self.current().is_ok() && self.vault.replica().is_fresh(self.clock.now()) && self.journal.is_usable()
+        self.applied_all(self.clock.now()).is_some() && self.journal.is_usable()
+    }
+
+    /// What every replica shows, while all are fresh.
+    pub(crate) fn applied_all(&self, now: UnixTime) -> Option<Revision> {
+        let (replicas, tokens) = (&self.replicas, self.vault.replica());
+        let all = [
+            replicas.projects.freshness(now),
+            replicas.keys.freshness(now),
+            replicas.iam.freshness(now),
+            tokens.freshness(now),
+        ];
+        let is_fresh = all.iter().all(|freshness| freshness.is_fresh);
+        all.iter().map(|freshness| freshness.applied).min().filter(|_| is_fresh)
     }
 
     /// Plans a change and commits it; when somebody else was faster, plans it again by what is then there.
@@ -97,11 +151,14 @@ impl<S: StateStore> ControlPlane<S> {
             match self.commit(batch).await? {
                 Commit::Committed(_) if is_read_only => return Ok(value),
                 Commit::Committed(revision) => {
-                    self.applied(revision).await?;
+                    timed(&self.figures.apply, self.applied(revision)).await?;
                     return Ok(value);
                 }
                 // The replicas may be behind the commit that was in the way.
-                Commit::Conflict(_) => self.catch_up().await?,
+                Commit::Conflict(_) => {
+                    self.figures.retries.increment(1);
+                    self.catch_up().await?;
+                }
             }
         }
         Err(ApiError::unavailable("others kept changing the same thing"))
@@ -111,7 +168,7 @@ impl<S: StateStore> ControlPlane<S> {
         let store = self.store.clone();
         // A commit of an embedded store waits for the disk: not on a thread that serves others.
         let commit = tokio::task::spawn_blocking(move || Handle::current().block_on(store.commit(batch)));
-        match commit.await {
+        match timed(&self.figures.commit, commit).await {
             Ok(Ok(commit)) => Ok(commit),
             Ok(Err(error)) => {
                 tracing::error!(%error, "a commit failed");
@@ -235,6 +292,9 @@ pub(crate) async fn keep_following<S: StateStore, V: View>(mut driver: Driver<S,
 
 /// How old the state may be that a request is decided by.
 pub(crate) const STALENESS_BOUND: Duration = Duration::from_secs(5);
+
+/// How long a request waits for the store where it is read in place of a replica.
+pub(crate) const READ_THROUGH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A few confirmations may fail before the bound is passed.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(600);

@@ -18,6 +18,7 @@ use crate::control_plane::api_error::ApiError;
 use crate::control_plane::call::{Body, Caller, Reply, perform};
 use crate::control_plane::endpoint;
 use crate::control_plane::facts::RequestFacts;
+use crate::control_plane::fleet::Wait;
 use crate::control_plane::startup::api_token_kind;
 use crate::control_plane::state::{self, ControlPlane};
 use crate::control_plane::token_wish::TokenWish;
@@ -95,7 +96,7 @@ pub(super) async fn list<S: StateStore>(
         if let Some(after) = after.as_deref() {
             filter = filter.after(parse_field::<TokenId>("after", after)?);
         }
-        let tokens = plane.vault.list(&filter);
+        let tokens = plane.tokens()?.list(&filter);
         let next = tokens.last().filter(|_| tokens.len() == limit).map(|token| token.id);
         Ok(Reply::ok(json!({"items": tokens.iter().map(show).collect::<Vec<_>>(), "next": next})))
     })
@@ -107,8 +108,9 @@ pub(super) async fn revoke<S: StateStore>(
     Path(id): Path<String>,
     facts: RequestFacts,
 ) -> Response {
+    let wait = Wait::of(&facts);
     perform(plane, &endpoint::REVOKE_TOKEN, facts, move |plane, caller| async move {
-        let id: TokenId = parse_id("token", &id)?;
+        let (id, wait): (TokenId, Wait) = (parse_id("token", &id)?, wait?);
         plane
             .change(|state| {
                 let reason = match known(&plane, &caller, id)?.owner {
@@ -119,7 +121,7 @@ pub(super) async fn revoke<S: StateStore>(
                 Ok(((), change.map_err(|error| refused_change(state, &error))?.batch))
             })
             .await?;
-        Ok(Reply::done())
+        wait.reply(&plane).await
     })
     .await
 }
@@ -193,8 +195,9 @@ pub(super) async fn revoke_all<S: StateStore>(
     State(plane): State<Arc<ControlPlane<S>>>,
     facts: RequestFacts,
 ) -> Response {
+    let wait = Wait::of(&facts);
     perform(plane, &endpoint::REVOKE_ALL_TOKENS, facts, move |plane, caller| async move {
-        revoke_many(&plane, &caller, &Many::AtHomeIn(caller.scope.clone())).await
+        revoke_many(&plane, &caller, &Many::AtHomeIn(caller.scope.clone()), wait?).await
     })
     .await
 }
@@ -205,12 +208,13 @@ pub(super) async fn revoke_of_user<S: StateStore>(
     Path(id): Path<String>,
     facts: RequestFacts,
 ) -> Response {
+    let wait = Wait::of(&facts);
     perform(plane, &endpoint::REVOKE_USER_TOKENS, facts, move |plane, caller| async move {
         let owner = Subject::User(parse_id("user", &id)?);
-        if plane.current()?.iam.view().subject(owner).is_none() {
+        if plane.read().await?.iam.view().subject(owner).is_none() {
             return Err(ApiError::not_found("user"));
         }
-        revoke_many(&plane, &caller, &Many::OwnedBy(owner)).await
+        revoke_many(&plane, &caller, &Many::OwnedBy(owner), wait?).await
     })
     .await
 }
@@ -219,6 +223,7 @@ async fn revoke_many<S: StateStore>(
     plane: &ControlPlane<S>,
     caller: &Caller,
     many: &Many,
+    wait: Wait,
 ) -> Result<Reply, ApiError> {
     let reason = RevocationReason::Administrative;
     plane
@@ -228,7 +233,7 @@ async fn revoke_many<S: StateStore>(
             Ok(((), planned.map_err(|error| state.internal(&error))?.batch))
         })
         .await?;
-    Ok(Reply::done())
+    wait.reply(plane).await
 }
 
 /// A token that was found in the open: only whoever shows its secret is heard.

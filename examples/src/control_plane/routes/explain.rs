@@ -34,12 +34,12 @@ pub(super) async fn explain<S: StateStore>(
         let restriction = match principal.token_id() {
             None => Restriction::unrestricted(),
             Some(id) => {
-                let token = plane.vault.get(id).filter(|token| token.owner == principal.rights_of());
+                let token = plane.tokens()?.get(id).filter(|token| token.owner == principal.rights_of());
                 token.ok_or_else(|| ApiError::not_found("token"))?.restriction
             }
         };
         let question = RequestDocument::new(principal, permission, scope).with_restriction(restriction);
-        let state = plane.current()?;
+        let state = plane.read().await?;
         let authorizer = Authorizer::of(&state.iam);
         let explanation: Explanation = authorizer.explain(&question.as_request(caller.now));
         let answer = AnswerDocument::of(&explanation);

@@ -72,7 +72,7 @@ pub(super) async fn create_user<S: StateStore>(
 
 pub(super) async fn list_users<S: StateStore>(State(plane): Plane<S>, facts: RequestFacts) -> Response {
     perform(plane, &endpoint::LIST_USERS, facts, move |plane, _caller| async move {
-        let state = plane.current()?;
+        let state = plane.read().await?;
         Ok(Reply::ok(json!({"items": state.iam.view().subjects().map(show_subject).collect::<Vec<_>>()})))
     })
     .await
@@ -110,7 +110,7 @@ pub(super) async fn create_group<S: StateStore>(
 
 pub(super) async fn list_groups<S: StateStore>(State(plane): Plane<S>, facts: RequestFacts) -> Response {
     perform(plane, &endpoint::LIST_GROUPS, facts, move |plane, _caller| async move {
-        let state = plane.current()?;
+        let state = plane.read().await?;
         let directory = state.iam.view();
         let groups: Vec<Value> = directory
             .groups()
@@ -176,7 +176,7 @@ pub(super) async fn create_role<S: StateStore>(
 
 pub(super) async fn list_roles<S: StateStore>(State(plane): Plane<S>, facts: RequestFacts) -> Response {
     perform(plane, &endpoint::LIST_ROLES, facts, move |plane, _caller| async move {
-        let state = plane.current()?;
+        let state = plane.read().await?;
         let built_in = BuiltInRole::ALL.iter().map(|role| {
             json!({"id": role.name(), "name": role.name(), "built_in": true, "permissions": role.permissions()})
         });
@@ -211,7 +211,7 @@ pub(super) async fn create_binding<S: StateStore>(
 
 pub(super) async fn list_bindings<S: StateStore>(State(plane): Plane<S>, facts: RequestFacts) -> Response {
     perform(plane, &endpoint::LIST_BINDINGS, facts, move |plane, _caller| async move {
-        let state = plane.current()?;
+        let state = plane.read().await?;
         Ok(Reply::ok(json!({"items": state.iam.view().bindings().map(show_binding).collect::<Vec<_>>()})))
     })
     .await

@@ -52,7 +52,7 @@ pub(super) async fn list<S: StateStore>(
     facts: RequestFacts,
 ) -> Response {
     perform(plane, &endpoint::LIST_PROJECTS, facts, move |plane, _caller| async move {
-        let state = plane.current()?;
+        let state = plane.read().await?;
         let projects: Vec<Value> =
             state.projects.view().iter().map(|(_, stored)| show(&stored.record)).collect();
         Ok(Reply::ok(json!({"items": projects})))

@@ -119,7 +119,7 @@ pub(super) async fn list<S: StateStore>(
     facts: RequestFacts,
 ) -> Response {
     perform(plane, &endpoint::LIST_SSH_KEYS, facts, move |plane, caller| async move {
-        let state = plane.current()?;
+        let state = plane.read().await?;
         let keys: Vec<Value> = state.keys.view().list(&caller.scope).map(|key| show(key)).collect();
         Ok(Reply::ok(json!({"items": keys})))
     })
@@ -132,7 +132,7 @@ pub(super) async fn get<S: StateStore>(
     facts: RequestFacts,
 ) -> Response {
     perform(plane, &endpoint::GET_SSH_KEY, facts, move |plane, caller| async move {
-        let state = plane.current()?;
+        let state = plane.read().await?;
         let key = state.keys.view().get(&caller.scope, parse_id("key", &id)?);
         Ok(Reply::ok(show(key.ok_or_else(|| ApiError::not_found("key"))?)))
     })
@@ -215,7 +215,7 @@ pub(super) async fn usage<S: StateStore>(
     let fingerprint = facts.parameter("fingerprint").unwrap_or_default().to_owned();
     perform(plane, &endpoint::SSH_KEY_USAGE, facts, move |plane, _caller| async move {
         let fingerprint: Fingerprint = parse_field("fingerprint", &fingerprint)?;
-        let state = plane.current()?;
+        let state = plane.read().await?;
         let used: Vec<Value> = state.keys.view().where_used(&fingerprint).map(|usage| used(&usage)).collect();
         let revoked = state.keys.view().is_fingerprint_revoked(&fingerprint);
         Ok(Reply::ok(json!({"items": used, "revoked": revoked})))

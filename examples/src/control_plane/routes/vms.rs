@@ -76,7 +76,7 @@ pub(super) async fn list<S: StateStore>(
     facts: RequestFacts,
 ) -> Response {
     perform(plane, &endpoint::LIST_VMS, facts, move |plane, caller| async move {
-        let state = plane.current()?;
+        let state = plane.read().await?;
         let vms: Vec<Value> = state.keys.view().vms(&caller.scope).map(|vm| show(vm)).collect();
         Ok(Reply::ok(json!({"items": vms})))
     })
@@ -89,7 +89,7 @@ pub(super) async fn get<S: StateStore>(
     facts: RequestFacts,
 ) -> Response {
     perform(plane, &endpoint::GET_VM, facts, move |plane, caller| async move {
-        let state = plane.current()?;
+        let state = plane.read().await?;
         let vm = state.keys.view().vm(&caller.scope, &parse_name(&name)?);
         Ok(Reply::ok(show(vm.ok_or_else(|| ApiError::not_found("machine"))?)))
     })
@@ -179,7 +179,7 @@ pub(super) async fn user_data<S: StateStore>(
     facts: RequestFacts,
 ) -> Response {
     perform(plane, &endpoint::GET_USER_DATA, facts, move |plane, caller| async move {
-        let state = plane.current()?;
+        let state = plane.read().await?;
         let view = state.keys.view();
         let vm = view.vm(&caller.scope, &parse_name(&name)?);
         let vm = vm.ok_or_else(|| ApiError::not_found("machine"))?;
@@ -203,7 +203,7 @@ pub(super) async fn bundle<S: StateStore>(
     facts: RequestFacts,
 ) -> Response {
     perform(plane, &endpoint::GET_KEY_BUNDLE, facts, move |plane, caller| async move {
-        let state = plane.current()?;
+        let state = plane.read().await?;
         let view = state.keys.view();
         let vm = view.vm(&caller.scope, &parse_name(&name)?);
         let vm = vm.ok_or_else(|| ApiError::not_found("machine"))?;
