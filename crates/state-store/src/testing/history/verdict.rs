@@ -192,24 +192,47 @@ impl<'a> Register<'a> {
             let place = self.states.iter().position(holds).and_then(|place| reads.get_mut(place));
             place.ok_or_else(|| Broken::new(format!("read what never was there: {call:?}")))?.push(call);
         }
-        self.bound_from_behind(&reads);
-        for call in of_nothing {
-            // Nothing may have been there several times: the first that can have lasted until the read began.
-            let place = (0..self.states.len()).find(|&place| {
-                let is_nothing = self.states.get(place).is_some_and(|state| state.value.is_none());
-                let next = self.states.get(place.saturating_add(1));
-                is_nothing && next.is_none_or(|next| next.latest > call.began)
-            });
-            let place = place.and_then(|place| reads.get_mut(place));
-            place
-                .ok_or_else(|| Broken::new(format!("found nothing where something was: {call:?}")))?
-                .push(call);
+        // Nothing may have been there several times: a read of it bounds the others once only one of these is left.
+        loop {
+            for reads in &mut reads {
+                reads.sort_by_key(|read| read.began);
+            }
+            self.bound_from_before(&reads)?;
+            self.bound_from_behind(&reads);
+            let count = of_nothing.len();
+            let mut undecided = Vec::new();
+            for call in of_nothing {
+                let mut places = (0..self.states.len()).filter(|&place| self.is_nothing_during(place, call));
+                let only = match (places.next(), places.next()) {
+                    (None, _) => {
+                        return Err(Broken::new(format!("found nothing where something was: {call:?}")));
+                    }
+                    (Some(place), None) => reads.get_mut(place),
+                    _ => None,
+                };
+                match only {
+                    Some(reads) => reads.push(call),
+                    None => undecided.push(call),
+                }
+            }
+            if undecided.len() == count {
+                return self.conflicts();
+            }
+            of_nothing = undecided;
         }
-        for reads in &mut reads {
-            reads.sort_by_key(|read| read.began);
-        }
+    }
+
+    /// Whether this state is that of nothing, and can have been there at an instant of the call.
+    fn is_nothing_during(&self, place: usize, call: &Call) -> bool {
+        let next = self.states.get(place.saturating_add(1));
+        let can_be = |state: &State<'_>| state.value.is_none() && state.earliest < call.returned;
+        self.states.get(place).is_some_and(can_be) && next.is_none_or(|next| next.latest > call.began)
+    }
+
+    /// The earliest instant of each state that what comes before it allows.
+    fn bound_from_before(&mut self, reads: &[Vec<&Call>]) -> Result<(), Broken> {
         let mut instant = 0;
-        for (state, reads) in self.states.iter_mut().zip(&reads) {
+        for (state, reads) in self.states.iter_mut().zip(reads) {
             if let Some(writer) = state.writer {
                 instant = instant.max(writer.began);
                 ensure(instant < writer.returned, || {
@@ -223,8 +246,7 @@ impl<'a> Register<'a> {
                 instant = instant.max(read.began);
             }
         }
-        self.bound_from_behind(&reads);
-        self.conflicts()
+        Ok(())
     }
 
     /// The latest instant of each state that what comes after it allows.
@@ -252,5 +274,34 @@ impl<'a> Register<'a> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_of_nothing_may_be_of_a_later_nothing() {
+        let key = Key::new("k").unwrap();
+        let call =
+            |began, returned, action, answer| Call { key: key.clone(), began, returned, action, answer };
+        let (put, deleted) = (Revision::new(1), Revision::new(2));
+        let write = |value, expect| Action::Write { value, expect };
+        let mut calls = vec![
+            call(10, 30, write(Some(7), None), Answer::Committed(put)),
+            call(15, 16, write(Some(8), Some(Expect::Absent)), Answer::Conflict),
+            call(14, 19, Action::Read, Answer::Found(Some((7, put)))),
+            call(20, 22, write(None, Some(Expect::Revision(put))), Answer::Committed(deleted)),
+            call(17, 40, Action::Read, Answer::Found(None)),
+        ];
+        let told = vec![vec![
+            Told { revision: put, key: key.clone(), value: Some(7) },
+            Told { revision: deleted, key: key.clone(), value: None },
+        ]];
+        assert!(check(&calls, &told).is_ok());
+        // Had it returned earlier, nothing could not have been there any more, or not yet again.
+        calls.last_mut().unwrap().returned = 20;
+        assert!(check(&calls, &told).is_err());
     }
 }
