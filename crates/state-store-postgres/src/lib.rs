@@ -3,6 +3,7 @@
 mod changes;
 mod commit;
 mod error;
+mod fence;
 mod follow;
 mod options;
 mod outcome;
@@ -15,6 +16,7 @@ mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
+mod transact;
 mod watch;
 
 pub use error::{CommitIdError, OpenError, SettingsError};

@@ -85,6 +85,7 @@ pub(crate) struct Session {
     pub(crate) head: Statement,
     pub(crate) scan: Statement,
     pub(crate) changes: Statement,
+    pub(crate) together: Statement,
     pub(crate) batch: Statement,
     pub(crate) begin: Box<str>,
 }
@@ -104,11 +105,13 @@ impl Connector {
                 client.prepare(&self.sql.head),
                 client.prepare(&self.sql.scan),
                 client.prepare(&self.sql.changes),
+                client.prepare(&self.sql.together),
                 client.prepare(&self.sql.batch),
             )?)
         };
-        let (get, head, scan, changes, batch) = self.in_time("prepare", prepared).await?;
-        Ok(Session { client, get, head, scan, changes, batch, begin: self.sql.begin.as_str().into() })
+        let (get, head, scan, changes, together, batch) = self.in_time("prepare", prepared).await?;
+        let begin = self.sql.begin.as_str().into();
+        Ok(Session { client, get, head, scan, changes, together, batch, begin })
     }
 
     /// A connection, whatever it leads to, with the settings that every statement here relies on.
@@ -121,6 +124,7 @@ impl Connector {
         let settings = format!(
             "SET statement_timeout = {millis}; SET lock_timeout = {millis}; \
              SET idle_in_transaction_session_timeout = {millis}; SET synchronous_commit = on; \
+             SET default_transaction_isolation = 'read committed'; \
              SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
              SET plan_cache_mode = force_generic_plan; SET jit = off; SET client_min_messages = warning"
         );

@@ -11,15 +11,16 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::commit::{Committer, Item, fence};
+use crate::commit::{Committer, Item};
 use crate::error::{Failure, OpenError};
+use crate::fence::settle;
 use crate::follow::{Follower, Told, compact, keep_compacting};
 use crate::options::Options;
 use crate::outcome::{CommitId, Outcome};
 use crate::pool::Pool;
 use crate::read;
 use crate::schema::Sql;
-use crate::session::{Connector, Guard};
+use crate::session::{Connector, Guard, Session};
 use crate::stats::{Counters, Stats};
 use crate::watch::PostgresWatch;
 
@@ -57,12 +58,7 @@ impl PostgresStore {
         let told = Arc::new(Told::new(Revision::new(connector.guard.seen())));
         let committed = Arc::new(Notify::new());
         let (commits, items) = mpsc::channel(MAX_WAITING_COMMITS);
-        let committer = Committer {
-            connector: Arc::clone(&connector),
-            items,
-            committed: Arc::clone(&committed),
-            session: None,
-        };
+        let committer = Committer::new(Arc::clone(&connector), items, Arc::clone(&committed));
         handle.spawn(committer.run());
         let follower = Follower { connector: Arc::clone(&connector), told: Arc::clone(&told), committed };
         handle.spawn(follower.run());
@@ -106,9 +102,13 @@ impl PostgresStore {
     /// # Errors
     /// As [`commit`](StateStore::commit).
     pub async fn commit_as(&self, id: CommitId, batch: Batch) -> Result<Commit, CommitError> {
+        self.send(id, true, batch).await
+    }
+
+    async fn send(&self, id: CommitId, is_named: bool, batch: Batch) -> Result<Commit, CommitError> {
         let (answer, answered) = oneshot::channel();
         let gone = || CommitError::Unavailable { detail: "the store is closed".into() };
-        self.inner.commits.send(Item { id, batch, answer }).await.map_err(|_| gone())?;
+        self.inner.commits.send(Item { id, is_named, batch, answer }).await.map_err(|_| gone())?;
         answered.await.unwrap_or_else(|_| {
             Err(CommitError::OutcomeUnknown { detail: format!("commit {id}: the store was closed").into() })
         })
@@ -123,10 +123,11 @@ impl PostgresStore {
         let inner = Arc::clone(&self.inner);
         let asking = self.inner.handle.spawn(async move {
             let sql = &inner.pool.connector.sql;
-            let ask = |session| async move { fence_one(session, &sql.fence, &sql.outcomes, id).await };
+            let ask = |session: Arc<Session>| async move { settle(&session, sql, &[id]).await };
             inner.pool.read("say what became of a commit", ask).await
         });
-        Ok(asking.await.map_err(|_| closed())??)
+        let outcomes = asking.await.map_err(|_| closed())??;
+        Ok(outcomes.first().copied().unwrap_or(Outcome::Forgotten))
     }
 
     /// Forgets the part of the history that is past the options' bounds: done now and then without being asked.
@@ -177,7 +178,7 @@ impl StateStore for PostgresStore {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Commit, CommitError> {
-        self.commit_as(self.next_commit_id(), batch).await
+        self.send(self.next_commit_id(), false, batch).await
     }
 
     async fn watch(&self, prefix: &Prefix, after: Revision) -> Result<PostgresWatch, ReadError> {
@@ -295,20 +296,6 @@ async fn first_look(connector: Arc<Connector>, new: StoreId) -> Result<(), OpenE
     connector.in_time("look at the server", look).await?;
     connector.connect(None).await?;
     Ok(())
-}
-
-async fn fence_one(
-    session: Arc<crate::session::Session>,
-    fence_sql: &str,
-    outcomes: &str,
-    id: CommitId,
-) -> Result<Outcome, Failure> {
-    let known = fence(&session, fence_sql, outcomes, &id, &[&id]).await?;
-    Ok(match known.and_then(|known| known.get(id.as_bytes().as_slice()).copied()) {
-        None => Outcome::Forgotten,
-        Some(0) => Outcome::NothingWritten,
-        Some(revision) => Outcome::Committed(Revision::new(revision)),
-    })
 }
 
 /// How many commits wait at most before their callers do.

@@ -232,7 +232,102 @@ fn a_watcher_that_was_away_during_a_compaction_is_told_that_it_lagged() {
         matches!(block_on(near.next()).unwrap(), WatchEvent::Changes { revision, .. } if Some(revision) == kept.next())
     );
     assert_eq!(block_on(store.outcome_of(forgotten)).unwrap(), Outcome::Forgotten);
-    assert_eq!(server.psql("SELECT count(*) FROM compaction.changes").unwrap(), "10");
+    assert_eq!(server.psql("SELECT count(DISTINCT revision) FROM compaction.changes").unwrap(), "10");
+}
+
+#[test]
+fn a_store_of_the_first_format_is_renewed() {
+    let server = Server::start().unwrap();
+    server
+        .psql(
+            "CREATE SCHEMA old; \
+             CREATE TABLE old.head (one boolean PRIMARY KEY CHECK (one), format bigint NOT NULL, store bytea NOT NULL, \
+               revision bigint NOT NULL, bytes bigint NOT NULL) WITH (fillfactor = 10); \
+             CREATE TABLE old.history (one boolean PRIMARY KEY CHECK (one), floor bigint NOT NULL); \
+             CREATE TABLE old.entries (key bytea PRIMARY KEY, value bytea NOT NULL, revision bigint NOT NULL); \
+             CREATE TABLE old.changes (revision bigint, key bytea, value bytea, PRIMARY KEY (revision, key)); \
+             CREATE TABLE old.commits (revision bigint PRIMARY KEY, bytes bigint NOT NULL); \
+             CREATE TABLE old.outcomes (id bytea PRIMARY KEY, revision bigint NOT NULL, seen bigint NOT NULL); \
+             INSERT INTO old.history VALUES (true, 0); \
+             INSERT INTO old.head VALUES (true, 1, '\\x000102030405060708090a0b0c0d0e0f', 7, 70); \
+             INSERT INTO old.entries VALUES ('a', '1', 7); INSERT INTO old.changes VALUES (7, 'a', '1'); \
+             INSERT INTO old.commits VALUES (7, 70); INSERT INTO old.outcomes VALUES ('\\x00', 7, 6)",
+        )
+        .unwrap();
+    let url = server.url("old");
+    let opening = [(); 3].map(|()| {
+        std::thread::spawn({
+            let url = url.clone();
+            move || open(&url, Duration::from_secs(5))
+        })
+    });
+    let stores = opening.map(|opening| opening.join().unwrap());
+    let key = Key::new("a").unwrap();
+    for store in &stores {
+        assert_eq!(store.store_id().to_string(), "000102030405060708090a0b0c0d0e0f");
+        assert_eq!(block_on(store.get(&key)).unwrap().unwrap().revision, Revision::new(7));
+    }
+    let mut behind = block_on(stores[0].watch(&Prefix::all(), Revision::new(6))).unwrap();
+    assert_eq!(block_on(behind.next()).unwrap(), WatchEvent::Lagged);
+    let mut watch = block_on(stores[1].watch(&Prefix::all(), Revision::new(7))).unwrap();
+    let mut next = Batch::new();
+    next.replace(key, Revision::new(7), Value::new("2").unwrap()).unwrap();
+    assert_eq!(revision(block_on(stores[0].commit(next))), Revision::new(8));
+    assert!(
+        matches!(block_on(watch.next()).unwrap(), WatchEvent::Changes { revision, .. } if revision == Revision::new(8))
+    );
+}
+
+/// An id names one commit, for as long as the history goes back.
+#[test]
+fn a_named_commit_takes_effect_once() {
+    let server = Server::start().unwrap();
+    let one = open(&server.url("named"), Duration::from_secs(5));
+    let id = one.next_commit_id();
+    let written = revision(block_on(one.commit_as(id, batch("a", "1"))));
+    for store in [&one, &open(&server.url("named"), Duration::from_secs(5))] {
+        let again = block_on(store.commit_as(id, batch("a", "2"))).unwrap_err();
+        assert!(matches!(again, CommitError::Unavailable { .. }), "{again}");
+        assert_eq!(block_on(store.outcome_of(id)).unwrap(), Outcome::Committed(written));
+        assert_eq!(block_on(store.get(&Key::new("a").unwrap())).unwrap().unwrap().revision, written);
+    }
+}
+
+/// Nodes that commit at the same moment find that out, and neither loses nor repeats anything.
+#[test]
+fn nodes_that_cross_one_another_keep_one_order() {
+    let server = Server::start().unwrap();
+    let stores = [(); 3].map(|()| open(&server.url("crossing"), Duration::from_secs(10)));
+    let start = revision(put(&stores[0], "start", ""));
+    std::thread::scope(|scope| {
+        for (name, store) in ["a", "b", "c"].into_iter().zip(&stores) {
+            scope.spawn(move || {
+                let mut last = Revision::ZERO;
+                for round in 0..200 {
+                    let mut batch = Batch::new();
+                    let key = Key::new(name).unwrap();
+                    let value = Value::new(round.to_string()).unwrap();
+                    if round == 0 {
+                        batch.create(key, value).unwrap();
+                    } else {
+                        batch.replace(key, last, value).unwrap();
+                    }
+                    last = revision(block_on(store.commit(batch)));
+                }
+            });
+        }
+    });
+    let mut watch = block_on(stores[0].watch(&Prefix::all(), start)).unwrap();
+    let mut told = start;
+    while told.get() < start.get() + 600 {
+        match block_on(watch.next()).unwrap() {
+            WatchEvent::Changes { revision, changes } => {
+                assert_eq!((Some(revision), changes.len()), (told.next(), 1));
+                told = revision;
+            }
+            event => unreachable!("{event:?} after {told}"),
+        }
+    }
 }
 
 #[test]
