@@ -215,6 +215,33 @@ fn nobody_grants_what_they_do_not_hold() {
 }
 
 #[test]
+fn a_group_has_groups_for_members_and_is_never_in_itself() {
+    let (_folder, server) = start();
+    let admin = server.admin();
+    let group = |name: &str, home: &str| {
+        let (status, group) = admin.post("/api/v1/groups", &json!({"name": name, "home": home}));
+        assert_eq!(status, 201, "{group}");
+        group["id"].as_str().unwrap().to_owned()
+    };
+    let (team, all, other) = (group("team", "/"), group("all", "/"), group("other", "project/web"));
+    let members = |id: &str| format!("/api/v1/groups/{id}/members");
+    let add = |outer: &str, inner: &str| {
+        let (status, answer) = admin.post(&members(outer), &json!({"member": inner}));
+        (status, answer["error"]["code"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(add(&all, &team), (201, String::new()));
+    assert_eq!(add(&all, &team).0, 409);
+    assert_eq!(add(&team, &all), (422, "refused".to_owned()));
+    assert_eq!(add(&all, &other), (422, "refused".to_owned()));
+    let (_, groups) = admin.get("/api/v1/groups");
+    let listed =
+        groups["items"].as_array().unwrap().iter().find(|group| group["id"] == all.as_str()).unwrap();
+    assert_eq!(listed["members"], json!([team]));
+    assert_eq!(admin.delete(&format!("{}/{team}", members(&all))).0, 204);
+    assert_eq!(admin.delete(&format!("{}/{team}", members(&all))).0, 404);
+}
+
+#[test]
 fn the_audit_log_has_actor_address_agent_request_and_duration() {
     let (_folder, server) = start();
     let admin = server.admin();

@@ -211,3 +211,46 @@ fn who_can_and_what_can_list_what_check_allows() {
     assert_eq!(what(ALICE, "/"), (1, String::new()));
     assert_eq!(what(BOB, "/"), (0, "apps:read".to_owned()));
 }
+
+#[test]
+fn what_comes_by_groups_in_groups_is_told_with_the_way_and_a_circle_is_refused() {
+    let files = Files::new();
+    let [team, all] = ["grp_00000000000000000000000001", "grp_00000000000000000000000002"];
+    let nested = |nestings: &[[&str; 2]]| {
+        let all: Vec<Value> =
+            nestings.iter().map(|[group, inner]| json!({"group": group, "inner": inner})).collect();
+        let group = r#""name": "web-team", "home": "/"}"#;
+        let second =
+            format!(r#"{group}, {{"id": "grp_00000000000000000000000002", "name": "all", "home": "/"}}"#);
+        POLICIES
+            .replace(group, &second)
+            .replace(
+                r#""holder": "grp_00000000000000000000000001""#,
+                r#""holder": "grp_00000000000000000000000002""#,
+            )
+            .replace(r#""bindings":"#, &format!(r#""nestings": {}, "bindings":"#, Value::from(all)))
+    };
+    let policies = files.write("nested.json", &nested(&[[all, team]]));
+    let question = request(ALICE, "apps:read", "project/web");
+    let check = ["iam", "check", "--policies", &policies, "--requests", "-", "--json"];
+    let (exit, printed, _) = palisade(&check, question.as_bytes());
+    let reason = &rows(&printed)[0]["reasons"][0];
+    assert_eq!((exit, &reason["via"], &reason["groups"]), (0, &json!(all), &json!([team, all])), "{printed}");
+    let who =
+        ["iam", "who-can", "--policies", &policies, "apps:read", "project/web", "--json", "--now", "1000"];
+    let (_, printed, _) = palisade(&who, b"");
+    assert_eq!(rows(&printed)[0]["groups"], json!([team, all]), "{printed}");
+    assert_eq!(rows(&printed)[1].get("groups"), None);
+    // Without the nesting nothing is left, and the difference says so.
+    let without = files.write("flat.json", &nested(&[]));
+    let (exit, printed, _) = palisade(&["iam", "diff", &policies, &without, "--json"], b"");
+    assert_eq!((exit, &rows(&printed)[0]["change"]), (1, &json!("loses")), "{printed}");
+    let circle = files.write("circle.json", &nested(&[[all, team], [team, all]]));
+    let (exit, _, said) = palisade(&["iam", "lint", "--policies", &circle], b"");
+    assert!(exit != 0 && said.contains("a group is in itself"), "{exit} {said}");
+    let apart = nested(&[[all, team]])
+        .replace(r#""name": "all", "home": "/""#, r#""name": "all", "home": "project/web""#);
+    let apart = files.write("apart.json", &apart);
+    let (_, printed, _) = palisade(&["iam", "lint", "--policies", &apart, "--json"], b"");
+    assert!(rows(&printed).iter().any(|row| row["code"] == "IAM018"), "{printed}");
+}

@@ -105,6 +105,16 @@ impl Fact {
 }
 
 impl Authorizer<'_> {
+    /// How the subject comes to be in the group: the group it is a member of, each that the one before is in, and last
+    /// the group itself. Empty where it is not in it, or may do nothing at all.
+    #[must_use]
+    pub fn way_to(&self, subject: Subject, group: GroupId) -> Vec<GroupId> {
+        let Ok(live) = self.directory().live(subject) else { return Vec::new() };
+        let mut sources = live.sources().filter_map(|source| Some((source, source.via()?)));
+        let found = sources.find(|(_, via)| via.id == group);
+        found.map(|(source, via)| live.trail_to(&via, source.grants()).groups).unwrap_or_default()
+    }
+
     /// The decision [`authorize`](Self::authorize) takes, with its reasons in full. Allocates and takes its
     /// time: for an administrator who asks, not for every request.
     #[must_use]

@@ -142,6 +142,9 @@ pub(super) fn who_can(parser: lexopt::Parser, streams: &mut Streams<'_>) -> Resu
             row.add("binding", Some(allow.binding().to_string()));
             row.add("role", Some(allow.role().to_string()));
             row.add("via", allow.via().map(|group| group.to_string()));
+            let way = allow.via().map(|group| authorizer.way_to(*subject, group)).unwrap_or_default();
+            let way: Vec<String> = way.iter().map(ToString::to_string).collect();
+            row.add("groups", Some(way).filter(|way| way.len() > 1));
             let words = format!("{subject} {} by {}", name.as_deref().unwrap_or_default(), allow.binding());
             row.add("name", name);
             row.print(arguments.json, &words, streams)?;

@@ -42,6 +42,7 @@ pub(super) fn fact(fact: &Fact) -> (String, &'static str) {
         Fact::Subject(id) => (id.to_string(), "subject"),
         Fact::Boundary(id) => (id.to_string(), "boundary"),
         Fact::Membership(group, subject) => (format!("{group}/{subject}"), "membership"),
+        Fact::Nesting(group, inner) => (format!("{group}/{inner}"), "nesting"),
         Fact::Group(id) => (id.to_string(), "group"),
         Fact::Binding(_, id) => (id.to_string(), "binding"),
         Fact::Role(id) => (id.to_string(), "role"),
@@ -68,8 +69,12 @@ pub(super) const fn described(lint: Lint) -> &'static str {
         Lint::Administrator => "allows everything everywhere",
         Lint::Escalator => "allows to give what one does not hold",
         Lint::EmptyRole => "permits nothing, and brings no policy",
-        Lint::NoMembers => "something is bound to it, and it has no members",
+        Lint::NoMembers => "something is bound to it, and nobody is in it",
         Lint::BrokenGlass => "glass was broken, and nobody has closed the emergency",
+        Lint::Tangled => {
+            "in groups that are in a circle, too many or too deep; denies everything where it counts"
+        }
+        Lint::IdleNesting => "of a group that does not exist, or of two tenants; says nothing",
         Lint::IdleTrust => "has ended, is not accepted, or names no two tenants; lets nobody in",
         _ => "looks wrong",
     }

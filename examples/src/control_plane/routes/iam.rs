@@ -32,6 +32,7 @@ struct NewNamed {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewMember {
+    /// A subject, or a group whose members are to be in this one.
     member: String,
 }
 
@@ -114,7 +115,11 @@ pub(super) async fn list_groups<S: StateStore>(State(plane): Plane<S>, facts: Re
         let directory = state.iam.view();
         let groups: Vec<Value> = directory
             .groups()
-            .map(|group| show_group(group, &directory.members(group.id).collect::<Vec<_>>()))
+            .map(|group| {
+                let members = directory.members(group.id).map(Holder::Subject);
+                let inner = directory.groups_in(group.id).map(|inner| Holder::Group(inner.id));
+                show_group(group, members.chain(inner))
+            })
             .collect();
         Ok(Reply::ok(json!({"items": groups})))
     })
@@ -129,10 +134,15 @@ pub(super) async fn add_member<S: StateStore>(
 ) -> Response {
     perform(plane, &endpoint::ADD_MEMBER, facts, move |plane, caller| async move {
         let new: NewMember = parse_body(body.bytes()?)?;
-        let (group, member): (GroupId, Subject) =
+        let (group, member): (GroupId, Holder) =
             (parse_id("group", &id)?, parse_field("member", &new.member)?);
-        change(&plane, &caller, |planner| planner.add_member(group, member)).await?;
-        Ok(Reply::created(json!({"group": group, "member": member})))
+        change(&plane, &caller, |planner| match member {
+            Holder::Subject(subject) => planner.add_member(group, subject),
+            Holder::Group(inner) => planner.add_group(group, inner),
+            _ => Err(WriteError::Unchanged),
+        })
+        .await?;
+        Ok(Reply::created(json!({"group": group, "member": new.member})))
     })
     .await
 }
@@ -143,8 +153,13 @@ pub(super) async fn remove_member<S: StateStore>(
     facts: RequestFacts,
 ) -> Response {
     perform(plane, &endpoint::REMOVE_MEMBER, facts, move |plane, caller| async move {
-        let (group, member): (GroupId, Subject) = (parse_id("group", &id)?, parse_id("member", &member)?);
-        change(&plane, &caller, |planner| planner.remove_member(group, member)).await?;
+        let (group, member): (GroupId, Holder) = (parse_id("group", &id)?, parse_id("member", &member)?);
+        change(&plane, &caller, |planner| match member {
+            Holder::Subject(subject) => planner.remove_member(group, subject),
+            Holder::Group(inner) => planner.remove_group(group, inner),
+            _ => Err(WriteError::Unchanged),
+        })
+        .await?;
         Ok(Reply::done())
     })
     .await
@@ -248,13 +263,14 @@ async fn change<S: StateStore, T>(
                 WriteError::UnknownGroup(_) => ApiError::not_found("group"),
                 WriteError::UnknownRole(_) => ApiError::not_found("role"),
                 WriteError::UnknownBinding(_) => ApiError::not_found("binding"),
-                WriteError::NotMember(..) => ApiError::not_found("member"),
-                WriteError::InUse { .. } | WriteError::Unchanged => {
+                WriteError::NotMember(..) | WriteError::NotNested(..) => ApiError::not_found("member"),
+                WriteError::InUse { .. } | WriteError::Unchanged | WriteError::Tangled(_) => {
                     ApiError::taken("state_conflict", error.to_string())
                 }
                 WriteError::OutsideHome
                 | WriteError::OtherTenant
                 | WriteError::AlreadyExpired
+                | WriteError::Circle { .. }
                 | WriteError::TooMany { .. } => ApiError::invalid("refused", error.to_string()),
                 error => state.internal(&error),
             })?;
@@ -271,7 +287,8 @@ fn show_subject(subject: &SubjectRecord) -> Value {
     json!({"id": subject.id, "name": subject.name, "home": subject.home, "state": subject.state})
 }
 
-fn show_group(group: &GroupRecord, members: &[Subject]) -> Value {
+fn show_group(group: &GroupRecord, members: impl Iterator<Item = Holder>) -> Value {
+    let members: Vec<String> = members.map(|member| member.to_string()).collect();
     json!({"id": group.id, "name": group.name, "home": group.home, "members": members})
 }
 
