@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use wg_keys::config::{DiffPolicy, Op};
 use wg_keys::device::DeviceSocket;
-use wg_keys::{PrivateKey, machine_address};
+use wg_keys::{PresharedKey, PrivateKey, machine_address};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_mesh_agent");
 /// Packets a second, each way.
@@ -214,6 +214,18 @@ impl Lab {
         Streams { ends, control }
     }
 
+    /// The interface of each machine that has peers.
+    fn devices(&self) -> Vec<DeviceSocket> {
+        let used = self.nodes.iter().map(|node| {
+            let lane = |lane: u8| DeviceSocket::of_interface(&format!("{}{lane}", node.interface)).unwrap();
+            (0..4)
+                .map(lane)
+                .find(|lane| lane.read().is_ok_and(|has| has.interface.peers().len() > 0))
+                .unwrap()
+        });
+        used.collect()
+    }
+
     fn epoch(&self, number: usize) -> u64 {
         let state: Value =
             serde_json::from_str(&fs::read_to_string(&self.nodes[number].state).unwrap()).unwrap();
@@ -348,16 +360,7 @@ fn twenty_rotations_in_turn_lose_nothing_and_the_obvious_one_loses_hundreds() {
     // The same machines, the same streams, without the agents: the key is changed, and the peer told a second later.
     (0..2).for_each(|number| lab.kill(number));
     let streams = lab.streams();
-    let devices: Vec<_> = lab
-        .nodes
-        .iter()
-        .map(|node| {
-            let lane = |lane: u8| DeviceSocket::of_interface(&format!("{}{lane}", node.interface)).unwrap();
-            let used =
-                (0..4).map(lane).find(|lane| lane.read().is_ok_and(|has| has.interface.peers().len() > 0));
-            used.unwrap()
-        })
-        .collect();
+    let devices = lab.devices();
     let had: Vec<_> = devices.iter().map(|device| device.read().unwrap().interface).collect();
     let new = std::sync::Arc::new(PrivateKey::generate(&core_types::SystemRandom::new()).unwrap());
     let change = |at: usize, from: &wg_keys::Interface, ops: &[Op]| {
@@ -462,4 +465,29 @@ fn keys_that_are_due_are_rotated_without_being_asked_and_nothing_is_lost() {
         }
     });
     println!("two keys of each machine that were due: {sent} packets, none lost");
+}
+
+/// Sessions outlive the change; the next handshake, after 120 s, takes the new key. `PALISADE_LONG_SECONDS=150` sees that too.
+#[test]
+fn a_preshared_key_changes_at_both_ends_one_after_the_other_and_nothing_is_lost() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut lab = Lab::new('s', 2);
+    (0..2).for_each(|number| lab.kill(number));
+    let seconds = std::env::var("PALISADE_LONG_SECONDS").map_or(3, |text| text.parse().unwrap());
+    let change = |device: &DeviceSocket, new: &std::sync::Arc<PresharedKey>| {
+        let had = device.read().unwrap().interface;
+        let mut wanted = had.clone();
+        let key = had.peers().next().unwrap().key();
+        wanted.apply(&Op::SetPresharedKey { key, preshared_key: Some(std::sync::Arc::clone(new)) });
+        device.apply(&had.diff(&wanted, DiffPolicy::new()).unwrap()).unwrap();
+    };
+    let sent = without_loss(&mut lab, |lab| {
+        let new = std::sync::Arc::new(PresharedKey::generate(&core_types::SystemRandom::new()).unwrap());
+        for device in lab.devices() {
+            change(&device, &new);
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        std::thread::sleep(Duration::from_secs(seconds));
+    });
+    println!("another preshared key, {seconds} s: {sent} packets, none lost");
 }

@@ -45,4 +45,4 @@ pub use directory::{Directory, Found, Member, Refused, Report};
 pub use identity::{IdentityKey, IdentityTrust, RecordSigner, Standing, TrustedIdentities};
 pub use psk::{MAX_PSK_SKEW, MIN_PSK_PERIOD, PskSchedule};
 pub use record::{KeyRecord, MAX_ENDPOINTS, MAX_RECORD_PREFIXES, RecordHash, SignedRecord, VerifiedRecord};
-pub use store::{RECORDS, load, publication, publish, record_key, stored};
+pub use store::{RECORDS, load, prune, publication, publish, record_key, stored};

@@ -291,6 +291,39 @@ fn a_store_that_went_back_is_seen_and_changes_nothing() {
 }
 
 #[test]
+fn old_records_go_and_who_looked_in_time_or_begins_anew_follows() {
+    let mut mesh = Mesh::new(2);
+    let _ = mesh.look();
+    let (zero, mut away) = (mesh.machine(0).machine(), mesh.directory.clone());
+    for day in 1..=4 {
+        let start = LIFE.0.saturating_add(Duration::from_secs(day * 60));
+        let next = KeyRecord::after(&mesh.newest(0), mesh.other_key(), (start, LIFE.1));
+        mesh.publish(&next.sign(mesh.machine(0)).unwrap());
+        let found = pollster::block_on(load(&mesh.store)).unwrap();
+        let _ = mesh.directory.observe(found, &mesh.trust, LIFE.1);
+    }
+    let prune = |since: u64| {
+        let since = LIFE.0.saturating_add(Duration::from_secs(since));
+        pollster::block_on(prune(&mesh.store, zero, since)).unwrap()
+    };
+    // The first has a successor since the first minute, and so on; the two newest stay whatever happens.
+    assert_eq!([prune(60), prune(61), prune(61), prune(100_000), prune(100_000)], [0, 1, 0, 2, 0]);
+    let found = pollster::block_on(load(&mesh.store)).unwrap();
+    let epochs: Vec<_> = found.iter().filter_map(|found| found.place).filter(|(of, _)| *of == zero).collect();
+    assert_eq!(epochs, [(zero, 4), (zero, 5)]);
+    assert_eq!(mesh.directory.observe(found.clone(), &mesh.trust, LIFE.1), Report::default());
+    let report = away.observe(found.clone(), &mesh.trust, LIFE.1);
+    assert!(report.refused.iter().any(|refused| refused.refusal == Refusal::Chain { known: 1 }));
+    away.forget(zero);
+    let _ = away.observe(found.clone(), &mesh.trust, LIFE.1);
+    let mut fresh = Directory::new();
+    assert_eq!(fresh.observe(found, &mesh.trust, LIFE.1).refused, []);
+    for directory in [&away, &fresh] {
+        assert_eq!(directory.member(zero).unwrap().record.record().epoch, 5);
+    }
+}
+
+#[test]
 fn a_second_story_and_one_that_does_not_follow_change_nothing() {
     let mut mesh = Mesh::new(2);
     let _ = mesh.look();
@@ -430,6 +463,13 @@ fn preshared_keys_change_on_the_hour_and_not_too_often() {
     assert!(change > NOW && change.saturating_since(NOW) <= Duration::from_secs(3600));
     assert_eq!(schedule.epoch(change), schedule.epoch(NOW) + 1);
     assert_eq!(schedule.epoch(change.saturating_sub(Duration::from_millis(1))), schedule.epoch(NOW));
+    // No gate from a minute before what it takes, to a minute after the change.
+    let minute = Duration::from_secs(60);
+    let settled = |at| schedule.is_settled(at, Duration::from_secs(10));
+    assert!(settled(change.saturating_add(minute)));
+    assert!(!settled(change.saturating_add(minute).saturating_sub(Duration::from_millis(1))));
+    assert!(!settled(change) && !settled(change.saturating_sub(Duration::from_secs(70))));
+    assert!(settled(change.saturating_sub(Duration::from_millis(70_001))));
 }
 
 #[test]

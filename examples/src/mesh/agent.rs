@@ -12,12 +12,12 @@ use state_store::{Batch, Entry, Key, Prefix, StateStore, Write};
 use wg_keys::config::Op;
 use wg_keys::error::RoundError;
 use wg_keys::membership::{
-    Directory, IdentityKey, IdentityTrust as _, KeyRecord, PskSchedule, Standing, TrustedIdentities, publish,
-    stored,
+    Directory, IdentityKey, IdentityTrust as _, KeyRecord, PskSchedule, Standing, TrustedIdentities, prune,
+    publish, stored,
 };
 use wg_keys::rotation::{
-    Action, Announced, Event, Keys, Laggards, Memory, PROGRESS, Path, Phase, Plan, Progress, ROUND_KEY,
-    RotationSchedule, Round, Step, View, begin, decide_phase,
+    Action, Announced, Event, Keys, Laggards, Memory, PROGRESS, Path, Phase, Plan, Procedure, Progress,
+    ROUND_KEY, RotationSchedule, Round, Step, View, begin, decide_phase,
 };
 use wg_keys::{MachineState, Peer, PresharedKey, PrivateKey, PublicKey, StateFile};
 
@@ -279,7 +279,10 @@ impl<S: StateStore> Agent<'_, S> {
             None => KeyRecord::first(own, key, self.state.agreement_public(), life),
         };
         let record = record.with_endpoints([SocketAddr::new(self.options.address, port)]);
-        Ok(pollster::block_on(publish(self.store, &record.sign(&self.state)?))?)
+        pollster::block_on(publish(self.store, &record.sign(&self.state)?))?;
+        // What is not removed now is removed with the next one.
+        let _ = pollster::block_on(prune(self.store, own, now.saturating_sub(HISTORY)));
+        Ok(())
     }
 
     /// Another machine, as an interface shall have it.
@@ -355,6 +358,10 @@ impl<S: StateStore> Agent<'_, S> {
             })
             .collect();
         let plan = Plan::new(view.own, &paths)?.promise()?;
+        let gates = plan.pairs().iter().any(|pair| pair.procedure != Procedure::BlueGreen);
+        if gates && !self.options.psk.is_settled(now, LEASE) {
+            return Ok(());
+        }
         let procedures = plan.pairs().iter().map(|pair| (pair.peer, pair.procedure)).collect();
         let members = view.announced.keys().copied();
         let life = (now, now.saturating_add(LEASE));
@@ -393,3 +400,5 @@ pub fn round<S: StateStore>(store: &S) -> Result<Option<Round>, Failure> {
 const LEASE: Duration = Duration::from_secs(60);
 /// How long a record is valid.
 const LIFE: Duration = Duration::from_secs(30 * 86_400);
+/// How long a record is kept after it has a successor: a machine that was away for longer joins anew.
+const HISTORY: Duration = Duration::from_secs(180 * 86_400);

@@ -172,4 +172,7 @@ pub enum PublishError {
     /// The store could not commit.
     #[error(transparent)]
     Commit(#[from] state_store::CommitError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] state_store::ReadError),
 }

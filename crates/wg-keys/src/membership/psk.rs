@@ -57,6 +57,15 @@ impl PskSchedule {
     pub const fn next_change(self, now: UnixTime) -> UnixTime {
         UnixTime::from_secs(self.epoch(now).saturating_add(1).saturating_mul(self.period.as_secs()))
     }
+
+    /// Whether no machine changes its preshared keys from now for so long, with clocks that differ by [`MAX_PSK_SKEW`]. A
+    /// gate needs that: a handshake between two periods is refused, and tried again after five seconds only.
+    #[must_use]
+    pub fn is_settled(self, now: UnixTime, length: Duration) -> bool {
+        let first = now.saturating_sub(MAX_PSK_SKEW);
+        let last = now.saturating_add(length).saturating_add(MAX_PSK_SKEW);
+        self.epoch(first) == self.epoch(last)
+    }
 }
 
 /// The agreement key of an identity.

@@ -1,6 +1,6 @@
 //! Records in the store.
 
-use core_types::MachineId;
+use core_types::{MachineId, UnixTime};
 use state_store::{Batch, BatchError, Commit, Entry, Key, ReadError, StateStore};
 
 use super::{Found, SignedRecord};
@@ -8,6 +8,9 @@ use crate::error::{PublishError, Refusal};
 
 /// What the keys of records begin with.
 pub const RECORDS: &str = "wg-keys/records/";
+
+/// Records that one call of [`prune`] looks at.
+const PRUNED_AT_ONCE: usize = 64;
 
 /// Where a machine's record of an epoch lies.
 ///
@@ -36,6 +39,41 @@ pub async fn publish<S: StateStore>(store: &S, record: &SignedRecord) -> Result<
     match store.commit(publication(record)?).await? {
         Commit::Committed(_) => Ok(()),
         Commit::Conflict(_) => Err(PublishError::Taken),
+    }
+}
+
+/// Removes the machine's records that had a successor before `since`, but for the two newest; returns how many went. A
+/// directory that has not looked since then cannot follow the chain any more: it says [`Refusal::Chain`], until the machine
+/// is [forgotten](super::Directory::forget). Who begins anew begins with the oldest record that is left.
+///
+/// # Errors
+/// [`PublishError::Commit`]; [`PublishError::Read`].
+pub async fn prune<S: StateStore>(
+    store: &S,
+    machine: MachineId,
+    since: UnixTime,
+) -> Result<usize, PublishError> {
+    let prefix = state_store::Prefix::new(format!("{RECORDS}{machine}/")).map_err(BatchError::from)?;
+    let page = store.scan(&prefix, None, PRUNED_AT_ONCE).await?;
+    let mut batch = Batch::new();
+    let mut count: usize = 0;
+    // In the order of epochs, so what is left is one chain whatever happens.
+    for three in page.entries.windows(3) {
+        let [old, next, _] = three else { break };
+        let next = state_store::record::decode::<SignedRecord>(&next.value);
+        if !next.is_ok_and(|next| next.record().not_before < since) {
+            break;
+        }
+        batch.remove(old.key.clone(), old.revision)?;
+        count = count.saturating_add(1);
+    }
+    if count == 0 {
+        return Ok(0);
+    }
+    match store.commit(batch).await? {
+        Commit::Committed(_) => Ok(count),
+        // Somebody else did it.
+        Commit::Conflict(_) => Ok(0),
     }
 }
 
