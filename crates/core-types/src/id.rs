@@ -34,7 +34,8 @@ pub trait IdKind: 'static {
 /// # Ok::<(), core_types::ParseError>(())
 /// ```
 pub struct Id<K> {
-    ulid: Ulid,
+    // Big-endian, as bytes: a `u128` would make whatever has an id in it half as long again.
+    bytes: [u8; 16],
     kind: PhantomData<fn() -> K>,
 }
 
@@ -101,23 +102,23 @@ impl<K: IdKind> Id<K> {
     /// The id whose 16 bytes, big-endian, are these.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self::from_ulid(Ulid::from_bytes(bytes))
+        Self { bytes, kind: PhantomData }
     }
 
     /// The 16 bytes, big-endian: their order is the order of ids.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 16] {
-        self.ulid.to_bytes()
+        self.bytes
     }
 
     /// The instant in the id, in milliseconds: when it was generated, by the maker's clock.
     #[must_use]
     pub const fn created_at(self) -> UnixTime {
-        UnixTime::from_millis(self.ulid.timestamp_ms())
+        UnixTime::from_millis(Ulid::from_bytes(self.bytes).timestamp_ms())
     }
 
     const fn from_ulid(ulid: Ulid) -> Self {
-        Self { ulid, kind: PhantomData }
+        Self::from_bytes(ulid.to_bytes())
     }
 }
 
@@ -129,16 +130,10 @@ impl<K: IdKind> FromStr for Id<K> {
             .strip_prefix(K::PREFIX)
             .and_then(|rest| rest.strip_prefix('_'))
             .ok_or(ParseError::Prefix { expected: K::PREFIX })?;
-        if bare.len() != ulid::ULID_LEN {
-            return Err(ParseError::Form { form: "prefix_ and 26 characters" });
-        }
-        let ulid = Ulid::from_string(bare).map_err(|_| ParseError::NotCanonical)?;
-        // The library also reads lower case and look-alikes; we have one spelling.
-        let mut buffer = [0; ulid::ULID_LEN];
-        if ulid.array_to_str(&mut buffer) != bare {
-            return Err(ParseError::NotCanonical);
-        }
-        Ok(Self::from_ulid(ulid))
+        let bare: &[u8; ulid::ULID_LEN] =
+            bare.as_bytes().try_into().map_err(|_| ParseError::Form { form: "prefix_ and 26 characters" })?;
+        let value = decode(bare).ok_or(ParseError::NotCanonical)?;
+        Ok(Self::from_bytes(value.to_be_bytes()))
     }
 }
 
@@ -147,7 +142,7 @@ impl<K: IdKind> fmt::Display for Id<K> {
         let mut buffer = [0; ulid::ULID_LEN];
         f.write_str(K::PREFIX)?;
         f.write_str("_")?;
-        f.write_str(self.ulid.array_to_str(&mut buffer))
+        f.write_str(Ulid::from_bytes(self.bytes).array_to_str(&mut buffer))
     }
 }
 
@@ -168,7 +163,7 @@ impl<K> Copy for Id<K> {}
 
 impl<K> PartialEq for Id<K> {
     fn eq(&self, other: &Self) -> bool {
-        self.ulid == other.ulid
+        self.bytes == other.bytes
     }
 }
 
@@ -182,18 +177,55 @@ impl<K> PartialOrd for Id<K> {
 
 impl<K> Ord for Id<K> {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.ulid.cmp(&other.ulid)
+        self.bytes.cmp(&other.bytes)
     }
 }
 
 impl<K> Hash for Id<K> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.ulid.hash(state);
+        state.write_u128(u128::from_be_bytes(self.bytes));
     }
 }
 
 #[cfg(feature = "serde")]
 crate::serde_text::impl_text!(impl[K: IdKind] Id<K>);
+
+/// The number that these characters are; `None` where one of them is none of the alphabet (lower case and look-alikes are
+/// not), or the number has more than 128 bits.
+#[inline]
+fn decode(text: &[u8; ulid::ULID_LEN]) -> Option<u128> {
+    // Two characters, of which the first has three bits, and twice twelve: each part fits a word.
+    let (head, rest) = text.split_first_chunk::<2>()?;
+    let (middle, tail) = rest.split_first_chunk::<12>()?;
+    let mut seen = 0;
+    let mut word = |part: &[u8]| {
+        part.iter().fold(0_u64, |all, byte| {
+            let value = VALUES.get(usize::from(*byte)).copied().unwrap_or(NO_VALUE);
+            seen |= value;
+            all << 5 | u64::from(value & 31)
+        })
+    };
+    let (head, middle, tail) = (word(head), word(middle), word(tail));
+    (seen < 32 && head < 256).then(|| u128::from(head) << 120 | u128::from(middle) << 60 | u128::from(tail))
+}
+
+const NO_VALUE: u8 = 255;
+
+/// What the characters of Crockford's base 32 stand for, in upper case alone.
+#[rustfmt::skip]
+static VALUES: [u8; 128] = {
+    const N: u8 = NO_VALUE;
+    [
+        N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N,
+        N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N,
+        N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N,
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, N, N, N, N, N, N,
+        N, 10, 11, 12, 13, 14, 15, 16, 17, N, 18, 19, N, 20, 21, N,
+        22, 23, 24, 25, 26, N, 27, 28, 29, 30, 31, N, N, N, N, N,
+        N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N,
+        N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N,
+    ]
+};
 
 /// The latest instant 48 bits of milliseconds can say (in the year 10889).
 const MAX_ULID_MILLIS: u64 = (1 << 48) - 1;

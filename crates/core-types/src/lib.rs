@@ -22,12 +22,12 @@ pub use fingerprint::Fingerprint;
 pub use id::{Id, IdKind, MachineId, RequestId, ServiceAccountId, TokenId, UserId};
 #[cfg(feature = "serde")]
 pub use objects::Objects;
-pub use permission::{Permission, PermissionPattern};
+pub use permission::{Permission, PermissionPattern, PermissionRef};
 pub use principal::{Principal, Subject};
 pub use random::SecureRandom;
 #[cfg(feature = "ring")]
 pub use random::SystemRandom;
 pub use restriction::{Grant, Limit, Restriction};
-pub use scope::Scope;
+pub use scope::{Scope, ScopeRef};
 pub use secret::SecretBytes;
 pub use time::{Clock, SystemClock, UnixTime};

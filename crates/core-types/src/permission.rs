@@ -12,7 +12,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::error::ParseError;
-use crate::scope::validate_segment;
+use crate::scope::{count_separators, validate_segment};
 
 /// One thing that may be done, `service:verb`.
 ///
@@ -55,8 +55,57 @@ impl FromStr for Permission {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
+        PermissionRef::parse(text).map(|permission| permission.to_permission())
+    }
+}
+
+/// The text of a permission, checked and borrowed: for questions that need no permission of their own.
+///
+/// ```
+/// use core_types::PermissionRef;
+/// let permission = PermissionRef::parse("apps:read")?;
+/// assert_eq!((permission.service(), permission.verb()), ("apps", "read"));
+/// # Ok::<(), core_types::ParseError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PermissionRef<'a> {
+    // INVARIANT: both are valid names.
+    service: &'a str,
+    verb: &'a str,
+}
+
+impl<'a> PermissionRef<'a> {
+    /// Reads the text of a permission, as [`Permission`]'s `FromStr` does.
+    ///
+    /// # Errors
+    /// [`ParseError`] when it is none.
+    #[inline]
+    pub fn parse(text: &'a str) -> Result<Self, ParseError> {
         let (service, verb) = split(text)?;
-        Self::new(service, verb)
+        if count_separators(text, b':') != Some(1) {
+            // Not short and well-formed: what it is, is found out slowly.
+            validate_segment(service, 0)?;
+            validate_segment(verb, service.len().saturating_add(1))?;
+        }
+        Ok(Self { service, verb })
+    }
+
+    /// What is acted on.
+    #[must_use]
+    pub const fn service(&self) -> &'a str {
+        self.service
+    }
+
+    /// What is done.
+    #[must_use]
+    pub const fn verb(&self) -> &'a str {
+        self.verb
+    }
+
+    /// The permission.
+    #[must_use]
+    pub fn to_permission(&self) -> Permission {
+        Permission { service: self.service.into(), verb: self.verb.into() }
     }
 }
 
@@ -173,6 +222,7 @@ crate::serde_text::impl_text!(impl[] Permission);
 #[cfg(feature = "serde")]
 crate::serde_text::impl_text!(impl[] PermissionPattern);
 
+#[inline]
 fn split(text: &str) -> Result<(&str, &str), ParseError> {
     if text.is_empty() {
         return Err(ParseError::Empty);

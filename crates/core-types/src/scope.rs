@@ -159,34 +159,81 @@ impl Scope {
     }
 }
 
+/// The text of a scope, checked and borrowed: for questions that need no scope of their own.
+///
+/// ```
+/// use core_types::ScopeRef;
+/// let scope = ScopeRef::parse("org/acme")?;
+/// assert_eq!(scope.to_scope(), "org/acme".parse()?);
+/// # Ok::<(), core_types::ParseError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ScopeRef<'a> {
+    // INVARIANT: that of `Scope::path`.
+    path: &'a str,
+}
+
+impl<'a> ScopeRef<'a> {
+    /// Reads the text of a scope, as [`Scope`]'s `FromStr` does.
+    ///
+    /// # Errors
+    /// [`ParseError`] when it is none.
+    #[inline]
+    pub fn parse(text: &'a str) -> Result<Self, ParseError> {
+        if text == ROOT {
+            return Ok(Self { path: "" });
+        }
+        let separators = count_separators(text, b'/');
+        if separators.is_none_or(|slashes| slashes.is_multiple_of(2) || slashes / 2 >= MAX_LEVELS) {
+            // Not short and well-formed: what it is, is found out slowly.
+            validate_path(text)?;
+        }
+        Ok(Self { path: text })
+    }
+
+    /// The text without the root's slash, as [`Scope::as_path`].
+    #[must_use]
+    pub const fn as_path(&self) -> &'a str {
+        self.path
+    }
+
+    /// The scope.
+    #[must_use]
+    pub fn to_scope(&self) -> Scope {
+        Scope { path: self.path.into() }
+    }
+}
+
 impl FromStr for Scope {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        if text.is_empty() {
-            return Err(ParseError::Empty);
-        }
-        if text == ROOT {
-            return Ok(Self::root());
-        }
-        if text.len() > MAX_SCOPE_BYTES {
-            return Err(ParseError::TooLong { limit: MAX_SCOPE_BYTES });
-        }
-        let mut at = 0_usize;
-        let mut segments = 0_usize;
-        for segment in text.split('/') {
-            validate_segment(segment, at)?;
-            at = at.saturating_add(segment.len()).saturating_add(1);
-            segments = segments.saturating_add(1);
-        }
-        if !segments.is_multiple_of(2) {
-            return Err(ParseError::Form { form: "kind/name/kind/name" });
-        }
-        if segments / 2 > MAX_LEVELS {
-            return Err(ParseError::TooDeep { limit: MAX_LEVELS });
-        }
-        Ok(Self { path: text.into() })
+        ScopeRef::parse(text).map(|scope| scope.to_scope())
     }
+}
+
+/// Whether this is the text of a scope below the root.
+fn validate_path(text: &str) -> Result<(), ParseError> {
+    if text.is_empty() {
+        return Err(ParseError::Empty);
+    }
+    if text.len() > MAX_SCOPE_BYTES {
+        return Err(ParseError::TooLong { limit: MAX_SCOPE_BYTES });
+    }
+    let mut at = 0_usize;
+    let mut segments = 0_usize;
+    for segment in text.split('/') {
+        validate_segment(segment, at)?;
+        at = at.saturating_add(segment.len()).saturating_add(1);
+        segments = segments.saturating_add(1);
+    }
+    if !segments.is_multiple_of(2) {
+        return Err(ParseError::Form { form: "kind/name/kind/name" });
+    }
+    if segments / 2 > MAX_LEVELS {
+        return Err(ParseError::TooDeep { limit: MAX_LEVELS });
+    }
+    Ok(())
 }
 
 impl fmt::Display for Scope {
@@ -203,6 +250,27 @@ impl fmt::Debug for Scope {
 
 #[cfg(feature = "serde")]
 crate::serde_text::impl_text!(impl[] Scope);
+
+/// How many separators there are in a text of names, each `[a-z0-9-]+` without `-` at either end, with one separator between
+/// two; `None` where it is not that, or longer than one name may be: then nothing is known of it.
+#[inline]
+pub(crate) fn count_separators(text: &str, separator: u8) -> Option<usize> {
+    let bytes = text.as_bytes();
+    if bytes.len() > MAX_SEGMENT_BYTES {
+        return None;
+    }
+    let is_edge = |byte: u8| byte == b'-' || byte == separator;
+    let is_known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || is_edge(byte);
+    // Without a way out on the way: whole vectors of bytes are looked at at once.
+    let are_known = bytes.iter().fold(true, |all, byte| all & is_known(*byte));
+    let (first, rest) = bytes.split_first()?;
+    let meet = |a: u8, b: u8| is_edge(a) & is_edge(b) & !((a == b'-') & (b == b'-'));
+    let do_meet = bytes.iter().zip(rest).fold(false, |any, (a, b)| any | meet(*a, *b));
+    if !are_known | do_meet || is_edge(*first) || bytes.last().is_some_and(|last| is_edge(*last)) {
+        return None;
+    }
+    Some(bytes.iter().filter(|byte| **byte == separator).count())
+}
 
 /// Accepts `[a-z0-9-]{1,63}` without `-` at either end; `at` is where the segment stands in the whole text.
 pub(crate) fn validate_segment(segment: &str, at: usize) -> Result<(), ParseError> {

@@ -7,7 +7,10 @@ use core_types::id::User;
 use core_types::testing::{
     arb_id, arb_pattern, arb_permission, arb_principal, arb_scope, arb_segment, arb_subject,
 };
-use core_types::{Fingerprint, ParseError, Permission, PermissionPattern, Principal, Scope, Subject, UserId};
+use core_types::{
+    Fingerprint, ParseError, Permission, PermissionPattern, PermissionRef, Principal, Scope, ScopeRef,
+    Subject, UserId,
+};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde::Serialize;
@@ -237,5 +240,32 @@ fn an_id_of_one_kind_is_not_one_of_another() {
     for prefix in ["svc", "mch", "tok", "req", "us", "usrr", "USR", ""] {
         let refused = format!("{prefix}_{bare}").parse::<UserId>();
         assert_eq!(refused, Err(ParseError::Prefix { expected: "usr" }), "{prefix}");
+    }
+}
+
+/// A name, by the words of the documentation.
+fn is_name(text: &str) -> bool {
+    let is_known = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    (1..=63).contains(&text.len())
+        && text.bytes().all(is_known)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+proptest! {
+    #[test]
+    fn a_borrowed_text_is_accepted_when_it_is_names_and_separators(
+        text in prop_oneof!["[a-c/:-]{0,12}", "[a-z0-9/-]{0,20}", "[aA*/:_. -]{0,8}", "(a{1,70}[/:]){1,3}[a-z]{1,70}"]
+    ) {
+        let segments: Vec<&str> = text.split('/').collect();
+        let is_scope = text == "/"
+            || segments.iter().all(|segment| is_name(segment)) && segments.len().is_multiple_of(2) && segments.len() <= 16;
+        let scope = ScopeRef::parse(&text);
+        prop_assert_eq!(scope.is_ok(), is_scope, "{}", text);
+        prop_assert_eq!(scope.map(|scope| scope.to_scope()), text.parse::<Scope>());
+        let is_permission = text.split(':').count() == 2 && text.split(':').all(is_name);
+        let permission = PermissionRef::parse(&text);
+        prop_assert_eq!(permission.is_ok(), is_permission, "{}", text);
+        prop_assert_eq!(permission.map(|permission| permission.to_permission()), text.parse::<Permission>());
     }
 }

@@ -1,6 +1,9 @@
 mod many;
 
-use core_types::{Grant, Limit, Permission, Scope, Subject, UnixTime};
+use core_types::{
+    Grant, Limit, ParseError, Permission, PermissionRef, Principal, Restriction, Scope, ScopeRef, Subject,
+    UnixTime,
+};
 use state_store::Revision;
 use state_store::replica::Snapshot;
 
@@ -11,9 +14,10 @@ use crate::directory::{
     Speaks, reaches,
 };
 use crate::error::GrantsError;
+use crate::handle::Chain;
 use crate::holder::GroupId;
 use crate::policy::Effect;
-use crate::request::AccessRequest;
+use crate::request::{AccessRequest, TextRequest};
 
 /// The most grants [`Authorizer::effective_grants`] lists.
 pub const MAX_EFFECTIVE_GRANTS: usize = 4096;
@@ -23,6 +27,15 @@ pub const MAX_EFFECTIVE_GRANTS: usize = 4096;
 pub struct Authorizer<'a> {
     directory: &'a Directory,
     revision: Revision,
+}
+
+/// What is seen at first.
+enum First<'a> {
+    Denied(DenyReason),
+    /// Granted at home; boundary and restriction are not looked at.
+    Granted(Live<'a>, Allow),
+    /// It is to be looked at in full.
+    Open(Live<'a>),
 }
 
 impl<'a> Authorizer<'a> {
@@ -58,38 +71,77 @@ impl<'a> Authorizer<'a> {
     /// Takes no lock. What the subject's bindings come to is worked out once, when it is first asked for; from then on
     /// nothing is allocated. Does not wait, and does not look at a clock.
     pub fn authorize(&self, request: &AccessRequest<'_>) -> Decision {
-        let deny = |reason| Decision::Deny(Deny { reason, revision: self.revision });
-        let live = match self.directory.live(request.principal.rights_of()) {
-            Ok(live) => live,
-            Err(lifeless) => return deny(lifeless.into()),
-        };
-        if let Limit::Only(at) = request.restriction.expires_at()
-            && request.now >= at
-        {
-            return deny(DenyReason::RestrictionExpired { at });
-        }
-        let Some(entrance) = live.entrance(request) else {
-            return deny(DenyReason::TenantMismatch);
-        };
         let asked = self.directory.asked(request);
-        if let Entrance::Home = entrance {
-            let row = live.row();
-            match row
-                .as_deref()
-                .map_or(Found::Opaque, |row| row.find(&asked.numbers, (request.resource, asked.chain)))
-            {
-                Found::Nothing => return deny(DenyReason::NoGrant),
-                Found::Plain(origin) => {
-                    return self.limited(
-                        &live,
-                        request,
-                        self.allow(&origin.bound, origin.via, None, &entrance),
-                    );
-                }
-                Found::Opaque => {}
-            }
+        let place = (request.resource.as_path(), asked.chain);
+        let live = match self.first_look(
+            request.principal,
+            request.restriction,
+            request.now,
+            (&asked.numbers, place),
+        ) {
+            First::Denied(reason) => return self.deny(reason),
+            First::Granted(live, allow) => return self.limited(&live, request, allow),
+            First::Open(live) => live,
+        };
+        match live.entrance(request) {
+            Some(entrance) => self.authorize_in_full(&live, request, (asked, entrance)),
+            None => self.deny(DenyReason::TenantMismatch),
         }
-        self.authorize_in_full(&live, request, (asked, entrance))
+    }
+
+    /// The same, of texts as they came: they are checked as strictly as if they were parsed, and nothing is made of them
+    /// where the answer does not need it.
+    ///
+    /// # Errors
+    /// [`ParseError`] when one of them is not what it should be: refuse then.
+    pub fn authorize_texts(&self, request: &TextRequest<'_>) -> Result<Decision, ParseError> {
+        let TextRequest { restriction, now, context, .. } = *request;
+        let principal: Principal = request.principal.parse()?;
+        let permission = PermissionRef::parse(request.permission)?;
+        let resource = ScopeRef::parse(request.resource)?;
+        let numbers = self.directory.patterns.of_sides(permission.service(), permission.verb());
+        let place = (resource.as_path(), None);
+        match self.first_look(&principal, restriction, now, (&numbers, place)) {
+            First::Denied(reason) => return Ok(self.deny(reason)),
+            First::Granted(live, allow)
+                if live.boundary().is_absent() && restriction.grants() == Limit::Unlimited =>
+            {
+                return Ok(Decision::Allow(allow));
+            }
+            First::Granted(..) | First::Open(_) => {}
+        }
+        let (permission, resource) = (permission.to_permission(), resource.to_scope());
+        let request = AccessRequest::new(&principal, restriction, &permission, &resource, now);
+        Ok(self.authorize(&request.with_context(context)))
+    }
+
+    /// As far as it is seen without a look at what is bound.
+    #[inline]
+    fn first_look(
+        &self,
+        principal: &Principal,
+        restriction: &Restriction,
+        now: UnixTime,
+        (numbers, (resource, chain)): (&PermissionNumbers, (&str, Option<&Chain>)),
+    ) -> First<'a> {
+        let live = match self.directory.live(principal.rights_of()) {
+            Ok(live) => live,
+            Err(lifeless) => return First::Denied(lifeless.into()),
+        };
+        if let Limit::Only(at) = restriction.expires_at()
+            && now >= at
+        {
+            return First::Denied(DenyReason::RestrictionExpired { at });
+        }
+        let row = live.row();
+        match row.find(numbers, (resource, chain)) {
+            // A row has only what counts at home, so that this is home.
+            Found::Plain(bound) => {
+                First::Granted(live, self.allow(bound, bound.via(), None, &Entrance::Home))
+            }
+            Found::Nothing if live.is_at_home(resource, chain) => First::Denied(DenyReason::NoGrant),
+            Found::Nothing | Found::Opaque => First::Open(live),
+        }
     }
 
     /// The same, by all that is bound to the subject and its groups.
@@ -99,7 +151,7 @@ impl<'a> Authorizer<'a> {
         request: &AccessRequest<'_>,
         (asked, entrance): (Asked<'_>, Entrance<'a>),
     ) -> Decision {
-        let deny = |reason| Decision::Deny(Deny { reason, revision: self.revision });
+        let deny = |reason| self.deny(reason);
         let mut allow = None;
         for source in live.sources() {
             // Out of its reach it could not have said anything.
@@ -136,7 +188,7 @@ impl<'a> Authorizer<'a> {
     /// What boundary and restriction leave of it.
     #[inline]
     fn limited(&self, live: &Live<'_>, request: &AccessRequest<'_>, allow: Allow) -> Decision {
-        let deny = |reason| Decision::Deny(Deny { reason, revision: self.revision });
+        let deny = |reason| self.deny(reason);
         let granted_by = allow.binding;
         match live.boundary() {
             Slot::Absent => {}
@@ -240,6 +292,11 @@ impl<'a> Authorizer<'a> {
         grants.then(|| self.allow(held.bound, held.source.group_id(), clause.reference(), entrance))
     }
 
+    fn deny(&self, reason: DenyReason) -> Decision {
+        Decision::Deny(Deny { reason, revision: self.revision })
+    }
+
+    #[inline]
     fn allow(
         &self,
         bound: &Bound,

@@ -2,6 +2,7 @@
 
 mod apply;
 mod clause;
+mod history;
 mod index;
 mod live;
 mod nesting;
@@ -22,15 +23,16 @@ use rpds::{HashTrieMapSync, HashTrieSetSync};
 use state_store::{Key, Revision};
 
 pub(crate) use self::clause::{Clause, Said};
+use self::history::History;
 pub(crate) use self::index::{
-    Bound, Carried, GroupNode, Kept, PolicyNode, RoleNode, RoleNumber, Slot, SubjectNode,
+    Bound, Carried, GroupNode, Kept, PolicyNode, RoleNode, RoleNumber, Slot, SubjectEntry, SubjectNode,
 };
 pub(crate) use self::live::{Asked, Held, Lifeless, Live, Source};
 pub(crate) use self::nesting::TangleKind;
-pub(crate) use self::numbers::{NumberSet, Patterns, PermissionNumbers, Places, Words};
+pub(crate) use self::numbers::{MAX_IN_ROW, NumberSet, Patterns, PermissionNumbers, Places};
 use self::reach::Tenants;
 pub(crate) use self::reach::{reaches, share_tenant};
-pub(crate) use self::row::{Found, has};
+pub(crate) use self::row::Found;
 use self::slab::Slab;
 use self::table::Table;
 pub(crate) use self::trust::{Entrance, Trusts};
@@ -52,7 +54,7 @@ use crate::record::{
 /// alone, not on the order in which they came.
 #[derive(Clone)]
 pub struct Directory {
-    pub(crate) subjects: Table<Subject, SubjectNode>,
+    pub(crate) subjects: Table<Subject, SubjectEntry>,
     pub(crate) groups: Slab<GroupId, GroupNode>,
     pub(crate) roles: Slab<RoleId, RoleNode>,
     pub(crate) policies: Slab<PolicyId, PolicyNode>,
@@ -61,8 +63,8 @@ pub struct Directory {
     built_in: Arc<[(BuiltInRole, PatternSet, NumberSet)]>,
     pub(crate) patterns: Patterns,
     pub(crate) places: Places,
-    // INVARIANT: another one whenever a group, role or policy is, in this process never the same again.
-    epoch: u64,
+    // What rows rest on beside their subject's own node.
+    history: History,
     tenants: Tenants,
     pub(crate) trusts: Trusts,
     // Keys of families that this version does not know.
@@ -98,7 +100,7 @@ impl Directory {
             built_in: BuiltInRole::ALL.iter().map(|role| built_in(*role, &mut patterns)).collect(),
             patterns,
             places: Places::new(),
-            epoch: numbers::generation(),
+            history: History::new(),
             tenants: Tenants::new(),
             trusts: Trusts::new(),
             unknown: HashTrieSetSync::new_sync(),

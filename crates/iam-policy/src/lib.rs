@@ -44,7 +44,7 @@ pub use error::{
     ReachError, WriteError,
 };
 pub use explain::{Explanation, Fact};
-pub use handle::{PermissionHandle, ScopeHandle};
+pub use handle::{PermissionHandle, PermissionTable, ScopeHandle};
 pub use holder::{BindingId, BreakGlassId, GroupId, Holder, PolicyId, RoleId, RoleRef, TrustId};
 pub use key::PREFIX;
 pub use lint::{Finding, Lint};
@@ -53,4 +53,4 @@ pub use pattern_set::{MAX_PATTERNS, PatternSet};
 pub use plan::{Grantor, Planned, Planner};
 pub use policy::{Effect, PolicyDocument, Statement};
 pub use registry::Registry;
-pub use request::AccessRequest;
+pub use request::{AccessRequest, TextRequest};

@@ -68,3 +68,42 @@ impl<'a> AccessRequest<'a> {
         self
     }
 }
+
+/// A question as it comes in: as [`AccessRequest`], but for the texts.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct TextRequest<'a> {
+    /// Who asks: the text of a [`Principal`].
+    pub principal: &'a str,
+    /// What the credential may use of the principal's rights.
+    pub restriction: &'a Restriction,
+    /// What is to be done: the text of a [`Permission`].
+    pub permission: &'a str,
+    /// To what: the text of a [`Scope`].
+    pub resource: &'a str,
+    /// When.
+    pub now: UnixTime,
+    /// What else is known, for conditions; nothing, unless it is said.
+    pub context: &'a Context,
+}
+
+impl<'a> TextRequest<'a> {
+    /// The question of these parts.
+    #[must_use]
+    pub const fn new(
+        principal: &'a str,
+        restriction: &'a Restriction,
+        permission: &'a str,
+        resource: &'a str,
+        now: UnixTime,
+    ) -> Self {
+        Self { principal, restriction, permission, resource, now, context: &NOTHING_KNOWN }
+    }
+
+    /// The same question, with this known.
+    #[must_use]
+    pub const fn with_context(mut self, context: &'a Context) -> Self {
+        self.context = context;
+        self
+    }
+}

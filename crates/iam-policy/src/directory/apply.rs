@@ -5,10 +5,10 @@ use std::sync::Arc;
 use core_types::{PermissionPattern, Subject};
 use state_store::{Key, Record, RecordError, Revision, Value, View, record};
 
+use super::history::Touched;
 use super::index::{Bound, Carried, Kept, Membership, RoleNumber, Slot};
-use super::numbers::{NumberSet, Patterns, generation};
+use super::numbers::{NumberSet, Patterns};
 use super::reach::Reach;
-use super::row::RowCell;
 use super::{Directory, GroupNode, PolicyNode, RoleNode, SubjectNode};
 use crate::holder::{BindingId, GroupId, Holder, PolicyId, RoleId, RoleRef};
 use crate::key::{NoPlace, Place, Stamped};
@@ -183,7 +183,7 @@ impl Directory {
         };
         if let Some(number) = number {
             let (holder, id) = (bound.record.holder, bound.record.id);
-            let place = self.places.enter(&bound.record.scope);
+            let place = self.places.enter(bound.record.scope.as_path());
             self.edit_carried(holder, |carried| carried.bindings.insert(number, place, Arc::clone(&bound)));
             // One, unless ids were made by hand.
             let others = self.bindings.get(&id).into_iter().flat_map(|same| same.iter().cloned());
@@ -199,7 +199,7 @@ impl Directory {
         let same = self.bindings.get(&id).cloned().unwrap_or_default();
         let Some(bound) = same.iter().find(|bound| bound.record.holder == holder) else { return };
         self.edit_carried(holder, |carried| carried.bindings.remove(id));
-        self.places.leave(&bound.record.scope);
+        self.places.leave(bound.record.scope.as_path());
         match bound.record.role {
             RoleRef::BuiltIn(_) => {}
             RoleRef::Custom(role) => {
@@ -290,38 +290,46 @@ impl Directory {
 
     fn set_subject_slot(&mut self, id: Subject, slot: Slot<SubjectRecord>) {
         let former = self.subjects.get(&id).map(|node| node.reach().clone());
-        let reach = slot.present().map_or(Reach::Nowhere, |subject| self.tenants.enter(&subject.home));
+        let reach = slot
+            .present()
+            .map_or(Reach::Nowhere, |subject| self.tenants.enter(&subject.home, &mut self.places));
         self.edit_subject(id, |node| node.set_record(slot, reach));
-        self.tenants.leave(&former.unwrap_or_default());
+        self.tenants.leave(&former.unwrap_or_default(), &mut self.places);
     }
 
-    // What a group carries, or a role or policy says, is in rows; how many refer to it is not.
+    // What a group carries, or a role or policy says, is in rows; how many refer to it is not. What is taken away altogether
+    // has nothing left that refers to it, and is in no row.
 
     pub(super) fn edit_group<R>(
         &mut self,
         id: GroupId,
         change: impl FnOnce(&mut GroupNode) -> R,
     ) -> Option<u32> {
-        self.epoch = generation();
-        self.groups.edit(id, change)
+        let number = self.groups.edit(id, change);
+        self.note(number.map(Touched::Group));
+        number
     }
 
     fn edit_role<R>(&mut self, id: RoleId, change: impl FnOnce(&mut RoleNode) -> R) -> Option<u32> {
-        self.epoch = generation();
-        self.roles.edit(id, change)
+        let number = self.roles.edit(id, change);
+        self.note(number.map(Touched::Role));
+        number
     }
 
     fn edit_policy<R>(&mut self, id: PolicyId, change: impl FnOnce(&mut PolicyNode) -> R) -> Option<u32> {
-        self.epoch = generation();
-        self.policies.edit(id, change)
+        let number = self.policies.edit(id, change);
+        self.note(number.map(Touched::Policy));
+        number
+    }
+
+    fn note(&mut self, touched: Option<Touched>) {
+        if let Some(touched) = touched {
+            self.history.add(touched);
+        }
     }
 
     fn edit_subject(&mut self, subject: Subject, change: impl FnOnce(&mut SubjectNode)) {
-        let change = |node: &mut SubjectNode| {
-            change(node);
-            node.row = RowCell::default();
-        };
-        self.subjects.edit(subject, change, |node| !node.is_empty());
+        self.subjects.edit(subject, |entry| entry.edit(change), |entry| !entry.is_empty());
     }
 }
 

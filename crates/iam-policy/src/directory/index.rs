@@ -1,17 +1,20 @@
 use core::cmp::Ordering;
+use core::fmt;
+use core::ops::Deref;
 use std::sync::Arc;
 
 use core_types::{Limit, Scope, UnixTime};
 use state_store::Revision;
 
 use super::nesting::Nest;
-use super::numbers::NumberSet;
+use super::numbers::{NONE, NumberSet};
 use super::reach::Reach;
 use super::row::RowCell;
 use super::signature::ScopeSignature;
 use super::slab::Node;
 use crate::builtin::BuiltInRole;
-use crate::holder::{BindingId, GroupId, PolicyId};
+use crate::handle::Chain;
+use crate::holder::{BindingId, GroupId, Holder, PolicyId};
 use crate::record::{
     BindingRecord, BoundaryRecord, GroupRecord, PolicyRecord, RoleRecord, SubjectRecord, SubjectState,
 };
@@ -35,6 +38,15 @@ pub(crate) struct Bound {
 impl Bound {
     pub(super) fn new(record: BindingRecord, revision: Revision) -> Self {
         Self { depth: record.scope.depth(), record, revision }
+    }
+
+    /// The group it is bound to; `None` when it is a subject's own.
+    #[inline]
+    pub(crate) const fn via(&self) -> Option<GroupId> {
+        match self.record.holder {
+            Holder::Subject(_) => None,
+            Holder::Group(group) => Some(group),
+        }
     }
 }
 
@@ -197,19 +209,94 @@ fn order(a: &BindingRecord, b: &BindingRecord) -> Ordering {
     b.scope.as_path().cmp(a.scope.as_path()).then(a.id.cmp(&b.id))
 }
 
+/// A subject as the table has it: what every decision looks at, and where the rest is.
+#[derive(Clone, Default)]
+pub(crate) struct SubjectEntry {
+    // INVARIANT: changed by `edit`, which makes the others anew of it.
+    node: Arc<SubjectNode>,
+    is_bounded: bool,
+    is_enabled: bool,
+    /// The number of its tenant's scope, [`EVERYWHERE`], or that of nothing.
+    tenant: TenantNumber,
+    pub(super) row: RowCell,
+}
+
+/// The number of nothing, unless it is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct TenantNumber(u32);
+
+impl Default for TenantNumber {
+    fn default() -> Self {
+        Self(NONE)
+    }
+}
+
+impl SubjectEntry {
+    /// Changes what is known of the subject, and forgets what was worked out of it.
+    pub(super) fn edit(&mut self, change: impl FnOnce(&mut SubjectNode)) {
+        let node = Arc::make_mut(&mut self.node);
+        change(node);
+        self.is_bounded = !node.boundary.is_absent();
+        self.is_enabled = node.record.present().is_some_and(|subject| subject.state == SubjectState::Enabled);
+        self.tenant = TenantNumber(match &node.reach {
+            Reach::Nowhere => NONE,
+            Reach::Everywhere => EVERYWHERE,
+            Reach::Within(tenant) => tenant.number(),
+        });
+        self.row = RowCell::default();
+    }
+
+    /// Whether it is known, readable and enabled; without a look at the record, which lies elsewhere.
+    #[inline]
+    pub(super) const fn is_live(&self) -> bool {
+        self.is_enabled
+    }
+
+    #[inline]
+    pub(super) fn boundary(&self) -> &Slot<BoundaryRecord> {
+        const ABSENT: &Slot<BoundaryRecord> = &Slot::Absent;
+        if self.is_bounded { &self.node.boundary } else { ABSENT }
+    }
+
+    /// Whether what it has can count at `scope`; with the numbers of all scopes that contain it, if they were looked up.
+    #[inline]
+    pub(super) fn is_at_home(&self, scope: &str, chain: Option<&Chain>) -> bool {
+        match chain {
+            _ if self.tenant.0 == EVERYWHERE => true,
+            Some(chain) if self.tenant.0 != NONE => chain.contains(&self.tenant.0),
+            _ => self.node.reach.includes_path(scope),
+        }
+    }
+}
+
+impl Deref for SubjectEntry {
+    type Target = SubjectNode;
+
+    fn deref(&self) -> &SubjectNode {
+        &self.node
+    }
+}
+
+// The number of its tenant tells nothing.
+impl fmt::Debug for SubjectEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.node.fmt(f)
+    }
+}
+
+/// The number of all tenants: no scope's.
+const EVERYWHERE: u32 = NONE - 1;
+
 /// A subject, or that something refers to it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SubjectNode {
-    // INVARIANT: set with `set_record`, which keeps the next two true.
+    // INVARIANT: set with `set_record`, which keeps the next one true.
     pub(crate) record: Slot<SubjectRecord>,
-    is_enabled: bool,
     reach: Reach,
     pub(crate) boundary: Slot<BoundaryRecord>,
     pub(crate) carried: Carried,
     /// Sorted by group.
     pub(crate) groups: Arc<[Membership]>,
-    // INVARIANT: made of this node as it is.
-    pub(super) row: RowCell,
 }
 
 /// That a subject is a member of a group.
@@ -231,15 +318,8 @@ impl SubjectNode {
     }
 
     pub(super) fn set_record(&mut self, record: Slot<SubjectRecord>, reach: Reach) {
-        let known = record.present();
-        self.is_enabled = known.is_some_and(|subject| subject.state == SubjectState::Enabled);
         self.record = record;
         self.reach = reach;
-    }
-
-    /// Whether it is known, readable and enabled; without a look at the record, which lies elsewhere.
-    pub(super) const fn is_live(&self) -> bool {
-        self.is_enabled
     }
 
     /// Whether what it has can count at `scope`; without a look at the record.

@@ -7,10 +7,10 @@ use core_types::{Scope, Subject, UnixTime};
 use super::index::{Bound, Carried, Entry, Kept};
 use super::numbers::PermissionNumbers;
 use super::reach::Reach;
-use super::{Clause, Directory, Entrance, RoleNumber, Said, Slot, Speaks, SubjectNode};
+use super::{Clause, Directory, Entrance, RoleNumber, Said, Slot, Speaks, SubjectEntry, SubjectNode};
 use crate::condition::Truth;
 use crate::decision::{DenyReason, Missing, StatementRef};
-use crate::handle::PermissionHandle;
+use crate::handle::{Chain, PermissionHandle};
 use crate::holder::GroupId;
 use crate::policy::Effect;
 use crate::record::{BoundaryRecord, GroupRecord, SubjectRecord, TrustRecord};
@@ -41,7 +41,7 @@ impl From<Lifeless> for DenyReason {
 pub(crate) struct Live<'a> {
     pub(super) directory: &'a Directory,
     id: Subject,
-    pub(super) node: &'a SubjectNode,
+    pub(super) node: &'a SubjectEntry,
 }
 
 impl Directory {
@@ -68,8 +68,9 @@ impl<'a> Live<'a> {
         self.node.record.kept()
     }
 
-    pub(crate) const fn boundary(&self) -> &'a Slot<BoundaryRecord> {
-        &self.node.boundary
+    #[inline]
+    pub(crate) fn boundary(&self) -> &'a Slot<BoundaryRecord> {
+        self.node.boundary()
     }
 
     /// The subject itself, then its groups in the order of their ids, those it is in by other groups too.
@@ -101,10 +102,16 @@ impl<'a> Live<'a> {
         core::iter::once(own).chain(groups)
     }
 
+    /// Whether the resource lies where what is bound to it can count, be there a trust or not.
+    #[inline]
+    pub(crate) fn is_at_home(&self, resource: &str, chain: Option<&Chain>) -> bool {
+        self.node.is_at_home(resource, chain)
+    }
+
     /// Why what is bound to it where the resource is counts there, for what is asked; `None` when it does not.
     #[inline]
     pub(crate) fn entrance(&self, request: &AccessRequest<'_>) -> Option<Entrance<'a>> {
-        if self.node.reaches(request.resource) {
+        if self.is_at_home(request.resource.as_path(), self.directory.chain_of(request)) {
             return Some(Entrance::Home);
         }
         self.directory.trust_for(self.node.reach(), request).map(Entrance::Trust)
@@ -144,12 +151,12 @@ impl<'a> Live<'a> {
 pub(crate) struct Asked<'r> {
     pub(crate) numbers: PermissionNumbers,
     /// The places that contain the resource, where they were looked up.
-    pub(crate) chain: Option<&'r [u32]>,
+    pub(crate) chain: Option<&'r Chain>,
 }
 
 impl Directory {
     /// The places that contain the request's resource, where they were looked up.
-    pub(crate) fn chain_of<'r>(&self, request: &AccessRequest<'r>) -> Option<&'r [u32]> {
+    pub(crate) fn chain_of<'r>(&self, request: &AccessRequest<'r>) -> Option<&'r Chain> {
         let scope = request.scope_handle.filter(|handle| ptr::eq(handle.scope, request.resource));
         scope.and_then(|handle| self.places.of_handle(handle))
     }
@@ -287,19 +294,21 @@ impl<'a> Source<'a> {
     ) -> impl Iterator<Item = (&'a Entry, Speaks)> + use<'a, 'r> {
         let source = *self;
         let mut enters = None;
-        source.carried.bindings.around(request.resource, asked.chain).filter_map(move |entry| {
-            let speaks = source.directory.speaks(entry.role, &asked.numbers);
-            if speaks == Speaks::Not || entry.has_ended(request.now) {
-                return None;
-            }
-            // A scope below the root that contains the resource is of the same tenant.
-            let counts = if entry.bound.depth == 0 {
-                source.reaches(&entry.bound.record.scope)
-            } else {
-                *enters.get_or_insert_with(|| source.enters(request.resource, &entrance))
-            };
-            counts.then_some((entry, speaks))
-        })
+        source.carried.bindings.around(request.resource, asked.chain.map(Chain::as_slice)).filter_map(
+            move |entry| {
+                let speaks = source.directory.speaks(entry.role, &asked.numbers);
+                if speaks == Speaks::Not || entry.has_ended(request.now) {
+                    return None;
+                }
+                // A scope below the root that contains the resource is of the same tenant.
+                let counts = if entry.bound.depth == 0 {
+                    source.reaches(&entry.bound.record.scope)
+                } else {
+                    *enters.get_or_insert_with(|| source.enters(request.resource, &entrance))
+                };
+                counts.then_some((entry, speaks))
+            },
+        )
     }
 
     /// The same, with all that the bindings say.

@@ -186,6 +186,12 @@ impl Directory {
         }
     }
 
+    /// The numbers of the groups above that of this number, some more than once.
+    pub(super) fn above(&self, number: u32) -> impl Iterator<Item = u32> + Clone {
+        let node: Option<&GroupNode> = self.groups.at(number);
+        node.into_iter().flat_map(|node| node.nest.above().iter().map(|above| above.number))
+    }
+
     /// All groups in the group, directly or not, each once; no more than a few past `limit`.
     pub(crate) fn groups_within(&self, group: GroupId, limit: usize) -> Vec<GroupId> {
         let (mut all, mut seen, mut at) = (vec![group], BTreeSet::from([group]), 0);
@@ -329,7 +335,7 @@ fn common(way: Option<&Arc<str>>, next: Option<Arc<str>>) -> Option<Option<Arc<s
 
 fn reach_of(tenant: Option<&Arc<str>>) -> Reach {
     match tenant {
-        Some(tenant) if !tenant.is_empty() => Reach::Within(Arc::clone(tenant)),
+        Some(tenant) if !tenant.is_empty() => Reach::within(tenant),
         Some(_) | None => Reach::Everywhere,
     }
 }

@@ -4,30 +4,25 @@
 //! asked for has no number, and nothing names it. Every number is counted, and free again when nothing names it.
 
 use core::fmt;
-use core::hash::{BuildHasher, Hasher};
 use std::collections::BTreeMap;
-use std::collections::hash_map::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use core_types::{Permission, PermissionPattern, Scope};
-use rpds::HashTrieMapSync;
 
-use crate::handle::{MAX_CHAIN, PermissionHandle, ScopeHandle};
+use super::table::{Seed, Spread, Table, spread_pair, spread_text};
+use crate::handle::{Chain, MAX_CHAIN, PermissionHandle, ScopeHandle};
 
 /// The numbers of the patterns that may match a permission; [`NONE`] where no record names the pattern.
 pub(crate) type PermissionNumbers = [u32; 4];
 
-/// A set of as many numbers as most directories have.
-pub(crate) type Words = [u64; WORDS];
-
 /// The number of nothing.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// Texts by number, counted.
+/// Texts by number, counted: `apps:read` or `apps:*` of patterns, the path of a scope.
 #[derive(Clone)]
 struct Texts {
-    known: HashTrieMapSync<Arc<str>, Counted, Seeded>,
+    known: Table<Box<str>, Counted>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -46,13 +41,49 @@ struct Supply {
 /// The numbers of patterns.
 #[derive(Clone)]
 pub(crate) struct Patterns {
-    // The patterns of one service, by service; `*` is a service of its own.
-    services: HashTrieMapSync<Arc<str>, Texts, Seeded>,
-    of_all: Texts,
+    known: Table<Sides<Box<str>>, Counted>,
+    /// That of everything.
+    all: u32,
     supply: Supply,
-    seed: Seeded,
     // INVARIANT: another one whenever a number is given or freed, in this process never the same again.
     generation: u64,
+}
+
+/// A service and a verb, each a name or `*`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Sides<T> {
+    service: T,
+    verb: T,
+}
+
+/// The same, with what each is spread by.
+#[derive(Clone, Copy)]
+struct Sought<'t> {
+    service: (&'t str, u64),
+    verb: (&'t str, u64),
+}
+
+impl Spread for Sides<Box<str>> {
+    fn spread(&self, seed: Seed) -> u64 {
+        let [service, verb] = [&self.service, &self.verb].map(|side| (&**side, spread_text(side, seed)));
+        Sought { service, verb }.spread(seed)
+    }
+
+    fn is(&self, key: &Self) -> bool {
+        self == key
+    }
+}
+
+impl Spread<Sides<Box<str>>> for Sought<'_> {
+    #[inline]
+    fn spread(&self, seed: Seed) -> u64 {
+        spread_pair([self.service.1, self.verb.1], 0, seed)
+    }
+
+    #[inline]
+    fn is(&self, key: &Sides<Box<str>>) -> bool {
+        self.service.0 == &*key.service && self.verb.0 == &*key.verb
+    }
 }
 
 /// The numbers of the scopes at which something is bound.
@@ -78,60 +109,77 @@ impl Supply {
     }
 }
 
+impl Counted {
+    /// One more use; whether it is the first.
+    fn enter(&mut self, supply: &mut Supply) -> bool {
+        let is_new = self.uses == 0;
+        if is_new {
+            self.number = supply.take();
+        }
+        self.uses = self.uses.saturating_add(1);
+        is_new
+    }
+
+    /// One use less; whether it was the last.
+    fn leave(&mut self, supply: &mut Supply) -> bool {
+        let was_last = self.uses == 1;
+        if was_last {
+            supply.give_back(self.number);
+        }
+        self.uses = self.uses.saturating_sub(1);
+        was_last
+    }
+
+    const fn is_used(&self) -> bool {
+        self.uses != 0
+    }
+}
+
 impl Texts {
-    fn new(seed: Seeded) -> Self {
-        Self { known: HashTrieMapSync::new_with_hasher_and_ptr_kind(seed) }
+    fn new() -> Self {
+        Self { known: Table::new() }
     }
 
     #[inline]
     fn number(&self, text: &str) -> u32 {
-        self.known.get(text).map_or(NONE, |counted| counted.number)
+        self.known.get(&text).map_or(NONE, |counted| counted.number)
     }
 
     /// One more use; the number, and whether it is new.
     fn enter(&mut self, text: &str, supply: &mut Supply) -> (u32, bool) {
-        let (former, is_new) = match self.known.get(text) {
-            Some(counted) => (*counted, false),
-            None => (Counted { number: supply.take(), uses: 0 }, true),
+        let enter = |counted: &mut Counted| {
+            let is_new = counted.enter(supply);
+            (counted.number, is_new)
         };
-        let uses = former.uses.saturating_add(1);
-        self.known.insert_mut(text.into(), Counted { uses, ..former });
-        (former.number, is_new)
+        self.known.edit(text.into(), enter, Counted::is_used)
     }
 
     /// One use less; whether it was the last.
     fn leave(&mut self, text: &str, supply: &mut Supply) -> bool {
-        let Some(former) = self.known.get(text).copied() else { return false };
-        if former.uses > 1 {
-            self.known.insert_mut(text.into(), Counted { uses: former.uses.saturating_sub(1), ..former });
-            return false;
-        }
-        self.known.remove_mut(text);
-        supply.give_back(former.number);
-        true
+        self.known.edit(text.into(), |counted| counted.leave(supply), Counted::is_used)
     }
 }
 
 impl Patterns {
     pub(super) fn new() -> Self {
-        let seed = Seeded::new();
-        Self {
-            services: HashTrieMapSync::new_with_hasher_and_ptr_kind(seed),
-            of_all: Texts::new(seed),
-            supply: Supply::default(),
-            seed,
-            generation: generation(),
-        }
+        Self { known: Table::new(), all: NONE, supply: Supply::default(), generation: generation() }
     }
 
     #[inline]
     pub(crate) fn of(&self, permission: &Permission) -> PermissionNumbers {
-        let verb = permission.verb();
-        let [any, of_verb] = [EVERY, verb].map(|verb| self.of_all.number(verb));
-        match self.services.get(permission.service()) {
-            Some(service) => [service.number(verb), service.number(EVERY), of_verb, any],
-            None => [NONE, NONE, of_verb, any],
-        }
+        self.of_sides(permission.service(), permission.verb())
+    }
+
+    /// Of a service and a verb that are names.
+    #[inline]
+    pub(crate) fn of_sides(&self, service: &str, verb: &str) -> PermissionNumbers {
+        let seed = self.known.seed();
+        let [service, verb, every] = [service, verb, EVERY].map(|side| (side, spread_text(side, seed)));
+        let number = |service, verb| {
+            let counted = self.known.get(&Sought { service, verb });
+            counted.map_or(NONE, |counted| counted.number)
+        };
+        [number(service, verb), number(service, every), number(every, verb), self.all]
     }
 
     /// What the handle has found, if it found that here.
@@ -140,83 +188,79 @@ impl Patterns {
         if handle.generation == self.generation { Some(handle.numbers) } else { None }
     }
 
+    pub(crate) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     pub(crate) fn handle<'p>(&self, permission: &'p Permission) -> PermissionHandle<'p> {
         PermissionHandle { permission, numbers: self.of(permission), generation: self.generation }
     }
 
     pub(super) fn enter(&mut self, pattern: &PermissionPattern) -> u32 {
-        let verb = pattern.verb().unwrap_or(EVERY);
-        let (number, is_new) = match pattern.service() {
-            None => self.of_all.enter(verb, &mut self.supply),
-            Some(service) => {
-                let mut texts = self.services.get(service).cloned().unwrap_or_else(|| Texts::new(self.seed));
-                let entered = texts.enter(verb, &mut self.supply);
-                self.services.insert_mut(service.into(), texts);
-                entered
-            }
+        let supply = &mut self.supply;
+        let enter = |counted: &mut Counted| {
+            let is_new = counted.enter(supply);
+            (counted.number, is_new)
         };
+        let (number, is_new) = self.known.edit(sides(pattern), enter, Counted::is_used);
         if is_new {
-            self.generation = generation();
+            self.know_anew();
         }
         number
     }
 
     pub(super) fn leave(&mut self, pattern: &PermissionPattern) {
-        let verb = pattern.verb().unwrap_or(EVERY);
-        let was_last = match pattern.service() {
-            None => self.of_all.leave(verb, &mut self.supply),
-            Some(service) => {
-                let Some(mut texts) = self.services.get(service).cloned() else { return };
-                let was_last = texts.leave(verb, &mut self.supply);
-                if texts.known.is_empty() {
-                    self.services.remove_mut(service);
-                } else {
-                    self.services.insert_mut(service.into(), texts);
-                }
-                was_last
-            }
-        };
-        if was_last {
-            self.generation = generation();
+        let supply = &mut self.supply;
+        if self.known.edit(sides(pattern), |counted| counted.leave(supply), Counted::is_used) {
+            self.know_anew();
         }
     }
+
+    fn know_anew(&mut self) {
+        self.all = self.known.get(&sides(&PermissionPattern::all())).map_or(NONE, |counted| counted.number);
+        self.generation = generation();
+    }
+}
+
+fn sides(pattern: &PermissionPattern) -> Sides<Box<str>> {
+    let [service, verb] = [pattern.service(), pattern.verb()].map(|side| side.unwrap_or(EVERY).into());
+    Sides { service, verb }
 }
 
 impl Places {
     pub(super) fn new() -> Self {
-        Self { texts: Texts::new(Seeded::new()), supply: Supply::default(), generation: generation() }
+        Self { texts: Texts::new(), supply: Supply::default(), generation: generation() }
     }
 
-    pub(super) fn enter(&mut self, scope: &Scope) -> u32 {
-        let (number, is_new) = self.texts.enter(scope.as_path(), &mut self.supply);
+    /// The number of the scope with this path, used once more.
+    pub(super) fn enter(&mut self, path: &str) -> u32 {
+        let (number, is_new) = self.texts.enter(path, &mut self.supply);
         if is_new {
             self.generation = generation();
         }
         number
     }
 
-    pub(super) fn leave(&mut self, scope: &Scope) {
-        if self.texts.leave(scope.as_path(), &mut self.supply) {
+    pub(super) fn leave(&mut self, path: &str) {
+        if self.texts.leave(path, &mut self.supply) {
             self.generation = generation();
         }
     }
 
     /// What the handle has found, if it found that here.
     #[inline]
-    pub(crate) fn of_handle<'h>(&self, handle: &'h ScopeHandle<'_>) -> Option<&'h [u32]> {
-        (handle.generation == self.generation).then(|| handle.chain())
+    pub(crate) fn of_handle<'h>(&self, handle: &'h ScopeHandle<'_>) -> Option<&'h Chain> {
+        (handle.generation == self.generation).then_some(&handle.chain)
     }
 
     pub(crate) fn handle<'s>(&self, scope: &'s Scope) -> ScopeHandle<'s> {
         let mut chain = [NONE; MAX_CHAIN];
-        let mut len = 0_usize;
         // What is bound nowhere is left out.
         let known = scope.ancestor_paths().map(|path| self.texts.number(path)).filter(|it| *it != NONE);
         for (place, number) in chain.iter_mut().zip(known) {
             *place = number;
-            len = len.saturating_add(1);
         }
-        ScopeHandle { scope, chain, len, generation: self.generation }
+        ScopeHandle { scope, chain, generation: self.generation }
     }
 }
 
@@ -230,11 +274,8 @@ impl fmt::Debug for Texts {
 
 impl fmt::Debug for Patterns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let services: BTreeMap<_, _> = self.services.iter().collect();
-        f.debug_struct("Patterns")
-            .field("services", &services)
-            .field("of_all", &self.of_all)
-            .finish_non_exhaustive()
+        let uses: BTreeMap<_, _> = self.known.iter().map(|(sides, counted)| (sides, counted.uses)).collect();
+        uses.fmt(f)
     }
 }
 
@@ -312,68 +353,14 @@ fn word_mut(words: &mut [u64; WORDS], number: u32) -> Option<(&mut u64, u64)> {
     Some((words.get_mut(at)?, 1 << (number & 63)))
 }
 
-/// A hash that nobody can foresee, for short texts.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Seeded(u64);
-
-impl Seeded {
-    pub(super) fn new() -> Self {
-        Self(RandomState::new().hash_one(0_u64))
-    }
-}
-
-impl BuildHasher for Seeded {
-    type Hasher = Mixer;
-
-    fn build_hasher(&self) -> Mixer {
-        Mixer(self.0)
-    }
-}
-
-pub(crate) struct Mixer(u64);
-
-impl Mixer {
-    /// Multiplies into 128 bits, and folds these.
-    #[inline]
-    fn mix(&mut self, word: u64) {
-        let product = u128::from(self.0 ^ word).wrapping_mul(u128::from(MULTIPLIER));
-        let folded = (product >> 64) ^ product;
-        self.0 = u64::try_from(folded & u128::from(u64::MAX)).unwrap_or_default().wrapping_add(INCREMENT);
-    }
-}
-
-impl Hasher for Mixer {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) {
-        let mut chunks = bytes.chunks_exact(8);
-        for chunk in &mut chunks {
-            let chunk: [u8; 8] = chunk.try_into().unwrap_or_default();
-            self.mix(u64::from_le_bytes(chunk));
-        }
-        let rest = chunks.remainder().iter().fold(0, |all: u64, byte| all << 8 | u64::from(*byte));
-        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.mix(rest ^ len.rotate_right(8));
-    }
-
-    #[inline]
-    fn write_u8(&mut self, byte: u8) {
-        self.0 ^= u64::from(byte);
-    }
-
-    #[inline]
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 32)
-    }
-}
-
 /// Not a name: names have no `*`.
 const EVERY: &str = "*";
 
 /// For 512 numbers: more patterns than most embedders have permissions.
 pub(super) const WORDS: usize = 8;
 
-const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-const INCREMENT: u64 = 0xd1b5_4a32_d192_ed03;
+/// Rows speak of lower numbers alone.
+pub(crate) const MAX_IN_ROW: usize = WORDS * 64;
 
 #[cfg(test)]
 mod tests {
@@ -434,10 +421,10 @@ mod tests {
             bound in vec(arb_scope(), 0..20), gone in vec(any::<bool>(), 20), asked in arb_scope()
         ) {
             let mut places = Places::new();
-            let numbers: Vec<u32> = bound.iter().map(|scope| places.enter(scope)).collect();
+            let numbers: Vec<u32> = bound.iter().map(|scope| places.enter(scope.as_path())).collect();
             let mut kept = Vec::new();
             for ((scope, number), gone) in bound.iter().zip(&numbers).zip(gone) {
-                if gone { places.leave(scope) } else { kept.push((scope, number)) }
+                if gone { places.leave(scope.as_path()) } else { kept.push((scope, number)) }
             }
             let handle = places.handle(&asked);
             let chain = places.of_handle(&handle).unwrap();
@@ -446,7 +433,7 @@ mod tests {
             }
             let mut other = places.clone();
             let new: Scope = "new/one".parse().unwrap();
-            other.enter(&new);
+            other.enter(new.as_path());
             prop_assert!(other.of_handle(&handle).is_none() || kept.iter().any(|(scope, _)| **scope == new));
         }
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use core_types::Subject;
 
-/// A map whose clones share all but what was changed since, and whose look-ups touch two or three cache lines:
-/// buckets of entries in the order of their hashes.
+/// A map whose clones share all but what was changed since, and whose look-ups touch three cache lines, one of them the
+/// entry's own: buckets of entries, each with an index by hash.
 ///
 /// A change copies one bucket and the list of buckets, where a clone still uses them.
 pub(crate) struct Table<K, V> {
@@ -14,40 +14,62 @@ pub(crate) struct Table<K, V> {
     bits: u32,
     len: usize,
     // Random per table, so that nobody can choose keys that fall into one bucket.
-    seed: u64,
+    seed: Seed,
 }
 
+/// What nobody can foresee of a table's hashes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seed(u64, u64);
+
+/// Entries in no order. Aligned, so that a look-up does not read the line in which a change counts references.
+#[derive(Clone)]
+#[repr(align(64))]
 struct Bucket<K, V> {
-    // INVARIANT: as long as `entries`, ascending; the hash of the entry at the same place.
-    hashes: Vec<u64>,
-    entries: Vec<(K, V)>,
+    // Where the entries stand, counted from 1, each at or after the place that the last bits of its hash say; 0 where none
+    // is. INVARIANT: a power of two of places, at least twice as many as entries.
+    index: Box<[u16]>,
+    entries: Vec<Entry<K, V>>,
 }
 
-/// A key that a table can spread over its buckets.
-pub(crate) trait Spread: Copy + Eq {
-    /// 64 bits that differ in all places where keys differ, and cannot be foreseen without the seed.
-    fn spread(&self, seed: u64) -> u64;
+#[derive(Clone)]
+struct Entry<K, V> {
+    key: K,
+    value: V,
 }
 
-impl<K: Spread, V: Clone> Table<K, V> {
+/// A key that a table can spread over its buckets, or what says which key is sought.
+pub(crate) trait Spread<K: ?Sized = Self> {
+    /// 64 bits that cannot be foreseen without the seed; of what says the same key, the same.
+    fn spread(&self, seed: Seed) -> u64;
+
+    /// Whether this is the key.
+    fn is(&self, key: &K) -> bool;
+}
+
+impl<K: Spread + Clone, V: Clone> Table<K, V> {
     pub(crate) fn new() -> Self {
-        let seed = RandomState::new().hash_one(0_u64);
+        let state = RandomState::new();
+        let seed = Seed(state.hash_one(0_u64), state.hash_one(1_u64));
         Self { buckets: Arc::new(vec![Arc::new(Bucket::new())]), bits: 0, len: 0, seed }
     }
 
-    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+    #[inline]
+    pub(crate) fn get<Q: Spread<K>>(&self, key: &Q) -> Option<&V> {
         let hash = key.spread(self.seed);
         let bucket = self.buckets.get(first_bits(hash, self.bits))?;
-        let place = bucket.find(hash, self.bits, key).ok()?;
-        bucket.entries.get(place).map(|(_, value)| value)
+        bucket.find(hash, key).map(|(_, entry)| &entry.value)
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
         self.iter().map(|(_, value)| value)
     }
 
+    pub(super) const fn seed(&self) -> Seed {
+        self.seed
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.buckets.iter().flat_map(|bucket| bucket.entries.iter().map(|(key, value)| (key, value)))
+        self.buckets.iter().flat_map(|bucket| bucket.entries.iter().map(|entry| (&entry.key, &entry.value)))
     }
 
     /// Changes the value of `key`, or what stands for none; where `keep` then says no, it is removed.
@@ -61,29 +83,27 @@ impl<K: Spread, V: Clone> Table<K, V> {
         V: Default,
     {
         let hash = key.spread(self.seed);
-        let bits = self.bits;
         // One bucket per value of the first bits: the index is always there.
         let mut nowhere = Arc::new(Bucket::new());
         let buckets = Arc::make_mut(&mut self.buckets);
-        let bucket = Arc::make_mut(buckets.get_mut(first_bits(hash, bits)).unwrap_or(&mut nowhere));
-        let answer = match bucket.find(hash, bits, &key) {
-            Ok(place) => {
+        let bucket = Arc::make_mut(buckets.get_mut(first_bits(hash, self.bits)).unwrap_or(&mut nowhere));
+        let answer = match bucket.find(hash, &key).map(|(at, _)| at) {
+            Some(at) => {
                 let mut empty = V::default();
-                let value = bucket.entries.get_mut(place).map_or(&mut empty, |(_, value)| value);
+                let value = bucket.entries.get_mut(at).map_or(&mut empty, |entry| &mut entry.value);
                 let answer = change(value);
                 if !keep(value) {
-                    bucket.hashes.remove(place);
-                    bucket.entries.remove(place);
+                    bucket.entries.swap_remove(at);
+                    bucket.index_anew(self.seed);
                     self.len = self.len.saturating_sub(1);
                 }
                 answer
             }
-            Err(place) => {
+            None => {
                 let mut value = V::default();
                 let answer = change(&mut value);
                 if keep(&value) {
-                    bucket.hashes.insert(place, hash);
-                    bucket.entries.insert(place, (key, value));
+                    bucket.push(Entry { key, value }, hash, self.seed);
                     self.len = self.len.saturating_add(1);
                 }
                 answer
@@ -95,18 +115,20 @@ impl<K: Spread, V: Clone> Table<K, V> {
         answer
     }
 
-    /// Twice as many buckets; each becomes two, its entries in the order they had.
+    /// Twice as many buckets; each becomes two.
     fn double(&mut self) {
         let bits = self.bits.saturating_add(1);
         let mut doubled = Vec::with_capacity(self.buckets.len().saturating_mul(2));
         for bucket in self.buckets.iter() {
             let (mut low, mut high) = (Bucket::new(), Bucket::new());
-            for (hash, entry) in bucket.hashes.iter().zip(&bucket.entries) {
-                let half = if first_bits(*hash, bits).is_multiple_of(2) { &mut low } else { &mut high };
-                half.hashes.push(*hash);
-                half.entries.push(entry.clone());
+            for entry in &bucket.entries {
+                let is_low = first_bits(entry.key.spread(self.seed), bits).is_multiple_of(2);
+                (if is_low { &mut low } else { &mut high }).entries.push(entry.clone());
             }
-            doubled.extend([Arc::new(low), Arc::new(high)]);
+            doubled.extend([low, high].map(|mut bucket| {
+                bucket.index_anew(self.seed);
+                Arc::new(bucket)
+            }));
         }
         self.buckets = Arc::new(doubled);
         self.bits = bits;
@@ -114,65 +136,144 @@ impl<K: Spread, V: Clone> Table<K, V> {
 }
 
 impl<K: Spread, V> Bucket<K, V> {
-    const fn new() -> Self {
-        Self { hashes: Vec::new(), entries: Vec::new() }
+    fn new() -> Self {
+        Self { index: Box::from([0; 2]), entries: Vec::new() }
     }
 
-    /// Where the entry is, or where it would be.
-    fn find(&self, hash: u64, bits: u32, key: &K) -> Result<usize, usize> {
-        let hash_at = |place: usize| self.hashes.get(place).copied();
-        // The hashes are spread evenly, so the place follows from the hash, but for a few steps.
-        let mut place = share_of(hash.checked_shl(bits).unwrap_or(0), self.hashes.len());
-        while place.checked_sub(1).and_then(hash_at).is_some_and(|before| before >= hash) {
-            place = place.saturating_sub(1);
-        }
-        while hash_at(place).is_some_and(|here| here < hash) {
-            place = place.saturating_add(1);
-        }
-        while hash_at(place) == Some(hash) {
-            if self.entries.get(place).is_some_and(|(other, _)| other == key) {
-                return Ok(place);
+    #[inline]
+    fn find<Q: Spread<K>>(&self, hash: u64, key: &Q) -> Option<(usize, &Entry<K, V>)> {
+        let mask = self.index.len().checked_sub(1)?;
+        let mut place = last_bits(hash, mask);
+        loop {
+            // Half of the places are empty, so that this comes to an end.
+            let at = usize::from(*self.index.get(place)?).checked_sub(1)?;
+            let entry = self.entries.get(at)?;
+            if key.is(&entry.key) {
+                return Some((at, entry));
             }
-            place = place.saturating_add(1);
+            place = place.wrapping_add(1) & mask;
         }
-        Err(place)
+    }
+
+    fn push(&mut self, entry: Entry<K, V>, hash: u64, seed: Seed) {
+        self.entries.push(entry);
+        if self.entries.len().saturating_mul(2) > self.index.len() {
+            self.index_anew(seed);
+        } else {
+            self.point_at(self.entries.len(), hash);
+        }
+    }
+
+    fn index_anew(&mut self, seed: Seed) {
+        let places = self.entries.len().saturating_mul(2).next_power_of_two().max(2);
+        self.index = vec![0; places].into();
+        let hashes: Vec<u64> = self.entries.iter().map(|entry| entry.key.spread(seed)).collect();
+        for (number, hash) in (1..).zip(hashes) {
+            self.point_at(number, hash);
+        }
+    }
+
+    fn point_at(&mut self, number: usize, hash: u64) {
+        let mask = self.index.len().saturating_sub(1);
+        let mut place = last_bits(hash, mask);
+        while self.index.get(place).is_some_and(|taken| *taken != 0) {
+            place = place.wrapping_add(1) & mask;
+        }
+        // INVARIANT of `MAX_BITS`: no bucket comes to have as many as that.
+        if let (Some(free), Ok(number)) = (self.index.get_mut(place), u16::try_from(number)) {
+            *free = number;
+        }
     }
 }
 
 impl Spread for Subject {
-    fn spread(&self, seed: u64) -> u64 {
+    #[inline]
+    fn spread(&self, seed: Seed) -> u64 {
         let (kind, bytes) = match self {
             Self::User(id) => (1, id.to_bytes()),
             Self::ServiceAccount(id) => (2, id.to_bytes()),
             Self::Machine(id) => (3, id.to_bytes()),
             _ => (0, [0; 16]),
         };
-        let whole = u128::from_be_bytes(bytes);
+        let whole = u128::from_le_bytes(bytes);
         let high = u64::try_from(whole >> 64).unwrap_or_default();
         let low = u64::try_from(whole & u128::from(u64::MAX)).unwrap_or_default();
-        mix(mix(high ^ seed) ^ low ^ kind)
+        spread_pair([high, low], kind, seed)
+    }
+
+    #[inline]
+    fn is(&self, key: &Self) -> bool {
+        self == key
     }
 }
 
-/// A permutation of the 64-bit numbers in which every bit depends on every other (the finalizer of
-/// MurmurHash3).
-const fn mix(number: u64) -> u64 {
-    let number = (number ^ (number >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    let number = (number ^ (number >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    number ^ (number >> 33)
+impl Spread for Box<str> {
+    #[inline]
+    fn spread(&self, seed: Seed) -> u64 {
+        spread_text(self, seed)
+    }
+
+    #[inline]
+    fn is(&self, key: &Self) -> bool {
+        self == key
+    }
+}
+
+impl Spread<Box<str>> for &str {
+    #[inline]
+    fn spread(&self, seed: Seed) -> u64 {
+        spread_text(self, seed)
+    }
+
+    #[inline]
+    fn is(&self, key: &Box<str>) -> bool {
+        *self == &**key
+    }
+}
+
+/// 64 bits of the text that cannot be foreseen without the seed.
+#[inline]
+pub(super) fn spread_text(text: &str, seed: Seed) -> u64 {
+    let bytes = text.as_bytes();
+    let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    let short = |bytes: &[u8]| bytes.iter().fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        // The ends overlap where they must.
+        (Some(first), Some(last)) if bytes.len() <= 16 => spread_pair([word(first), word(last)], len, seed),
+        (Some(_), Some(last)) => {
+            let (words, _) = bytes.as_chunks::<8>();
+            let all = words.iter().fold(seed.1, |all, bytes| fold(all ^ word(bytes), seed.0));
+            spread_pair([all, word(last)], len, seed)
+        }
+        _ => spread_pair([short(bytes), 0], len, seed),
+    }
+}
+
+/// 64 bits of both that cannot be foreseen without the seed; `salt` is known to all.
+#[inline]
+pub(super) fn spread_pair([one, other]: [u64; 2], salt: u64, seed: Seed) -> u64 {
+    fold(fold(one ^ seed.0, other ^ seed.1), seed.0.wrapping_add(salt))
+}
+
+/// Multiplies into 128 bits, and folds these.
+#[inline]
+fn fold(one: u64, other: u64) -> u64 {
+    let product = u128::from(one).wrapping_mul(u128::from(other));
+    u64::try_from(((product >> 64) ^ product) & u128::from(u64::MAX)).unwrap_or_default()
 }
 
 /// The number that the first `bits` bits are.
+#[inline]
 fn first_bits(hash: u64, bits: u32) -> usize {
     let shift = u64::BITS.saturating_sub(bits);
     usize::try_from(hash.checked_shr(shift).unwrap_or(0)).unwrap_or(usize::MAX)
 }
 
-/// The part of `len` that `hash` is of 2^64.
-fn share_of(hash: u64, len: usize) -> usize {
-    let len = u64::try_from(len).unwrap_or(u64::MAX);
-    let share = (u128::from(hash).wrapping_mul(u128::from(len))) >> 64;
-    usize::try_from(share).unwrap_or(0)
+#[inline]
+fn last_bits(hash: u64, mask: usize) -> usize {
+    // Of a machine whose words are shorter, what fits.
+    usize::try_from(hash & u64::try_from(mask).unwrap_or(u64::MAX)).unwrap_or(0)
 }
 
 // By hand, because `derive` would ask `Clone` of the key and value.
@@ -182,13 +283,7 @@ impl<K, V> Clone for Table<K, V> {
     }
 }
 
-impl<K: Clone, V: Clone> Clone for Bucket<K, V> {
-    fn clone(&self) -> Self {
-        Self { hashes: self.hashes.clone(), entries: self.entries.clone() }
-    }
-}
-
-impl<K: Spread + fmt::Debug, V: Clone + fmt::Debug> fmt::Debug for Table<K, V> {
+impl<K: Spread + Clone + fmt::Debug, V: Clone + fmt::Debug> fmt::Debug for Table<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
@@ -198,7 +293,8 @@ impl<K: Spread + fmt::Debug, V: Clone + fmt::Debug> fmt::Debug for Table<K, V> {
 /// half as many as there are buckets, which for 100,000 entries is about the same.
 const MEAN_BUCKET: usize = 128;
 
-/// The most buckets: 2^24, for two thousand million entries.
+/// The most buckets: 2^24, for two thousand million entries; hashes that are spread evenly do not bring a bucket of these to
+/// 65,535, which is as many as its index can count.
 const MAX_BITS: u32 = 24;
 
 #[cfg(test)]
@@ -212,12 +308,16 @@ mod tests {
 
     /// Hashes that collide often, and crowd the ends.
     impl Spread for u16 {
-        fn spread(&self, _: u64) -> u64 {
+        fn spread(&self, _: Seed) -> u64 {
             match self % 4 {
                 0 => u64::from(self / 4),
                 1 => u64::MAX.saturating_sub(u64::from(self / 8)),
-                _ => mix(u64::from(self / 2)),
+                _ => fold(u64::from(self / 2), 0xff51_afd7_ed55_8ccd),
             }
+        }
+
+        fn is(&self, key: &Self) -> bool {
+            self == key
         }
     }
 

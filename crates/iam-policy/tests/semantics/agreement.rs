@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use core_types::{Limit, Principal, Scope};
-use iam_policy::{AccessRequest, Context, Decision, DenyReason, Directory, StatementRef};
+use iam_policy::{AccessRequest, Context, Decision, DenyReason, Directory, StatementRef, TextRequest};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -71,10 +71,12 @@ proptest! {
             let request = AccessRequest::new(&principal, restriction, permission, resource, *now);
             let request = request.with_context(&context);
             let authorizer = directory.at(REVISION);
-            let handles: Vec<_> = candidates.iter().map(|permission| authorizer.permission(permission)).collect();
-            let place = authorizer.scope(resource);
-            let with_handles = request.with_handles(&handles[0], &place);
-            let can_of: Vec<_> = authorizer.what_can_of(&with_handles, &handles).collect();
+            let (handle, place) = (authorizer.permission(permission), authorizer.scope(resource));
+            let with_handles = request.with_handles(&handle, &place);
+            let table = authorizer.permissions(&candidates);
+            let can_of: Vec<_> = authorizer.what_can_of(&with_handles, &table).collect();
+            let of_another = Directory::new().at(REVISION).permissions(&candidates);
+            prop_assert_eq!(authorizer.what_can_of(&request, &of_another).collect::<Vec<_>>(), can_of.clone());
             let can: Vec<_> = authorizer.what_can(&request, &candidates).collect();
             let one_by_one: Vec<_> = candidates
                 .iter()
@@ -149,6 +151,10 @@ pub(crate) fn decide(directory: &Directory, question: &Question) -> Verdict {
     let request = request.with_context(&context);
     let decision = authorizer.authorize(&request);
     assert_eq!(decision.revision(), REVISION);
+    let texts = [principal.to_string(), permission.to_string(), resource.to_string()];
+    let request_of_texts =
+        TextRequest::new(&texts[0], restriction, &texts[1], &texts[2], *now).with_context(&context);
+    assert_eq!(authorizer.authorize_texts(&request_of_texts), Ok(decision.clone()));
     // What was looked up decides the same, be it of this state, of another one, or of something else.
     static EMPTY: LazyLock<Directory> = LazyLock::new(Directory::new);
     for state in [directory, &EMPTY] {

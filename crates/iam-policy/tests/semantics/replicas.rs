@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use core_types::testing::TestClock;
-use core_types::{Clock, UnixTime};
+use core_types::{Clock, Principal, UnixTime};
 use iam_policy::testing::put;
-use iam_policy::{Authorizer, Directory, PREFIX};
+use iam_policy::{AccessRequest, Authorizer, Decision, Directory, PREFIX};
 use pollster::block_on;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use state_store::{Commit, MemoryStore, Prefix, Replica, Revision, StateStore, View};
 
-use crate::agreement::decide;
+use crate::agreement::{context_of, decide};
 use crate::arb::{arb_nested_world, arb_questions, arb_world};
+use crate::reference::Question;
 use crate::world::{World, directory_of};
 
 proptest! {
@@ -31,13 +32,23 @@ proptest! {
         let mut steps: Vec<_> = target.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
         let stale = old.entries().into_iter().filter(|(key, _)| !target.iter().any(|(other, _)| other == key));
         steps.extend(stale.map(|(key, _)| (key, None)));
-        for index in order {
+        // Whatever was worked out for an answer on the way is not in the way of later ones, nor of earlier states'.
+        let mut former = Vec::new();
+        for (number, index) in order.into_iter().enumerate() {
             if steps.is_empty() { break; }
             let (key, value) = steps.swap_remove(index.index(steps.len()));
             apply(&mut directory, &key, value.as_ref());
+            let question = index.get(&questions).clone();
+            let decision = answer(&directory, &question);
+            if number.is_multiple_of(8) {
+                former.push((directory.clone(), question, decision));
+            }
         }
         for (key, value) in steps {
             apply(&mut directory, &key, value.as_ref());
+        }
+        for (state, question, decision) in former {
+            prop_assert_eq!(answer(&state, &question), decision, "{:?}", question);
         }
         let fresh = new.directory();
         for question in questions {
@@ -95,6 +106,14 @@ fn a_record_under_another_records_key_is_unreadable() {
     let other = state_store::Key::new(format!("{PREFIX}subject/{}", crate::world::user(9))).unwrap();
     let mut directory = Directory::new();
     assert!(directory.put(&other, &value, Revision::new(1)).is_err());
+}
+
+/// The decision alone: on the way one binding may stand with two holders.
+fn answer(directory: &Directory, question: &Question) -> Decision {
+    let (principal, context) = (Principal::subject(question.subject), context_of(question));
+    let Question { restriction, permission, resource, now, .. } = question;
+    let request = AccessRequest::new(&principal, restriction, permission, resource, *now);
+    directory.at(crate::world::REVISION).authorize(&request.with_context(&context))
 }
 
 fn apply(directory: &mut Directory, key: &state_store::Key, value: Option<&state_store::Value>) {
