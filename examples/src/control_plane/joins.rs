@@ -8,6 +8,10 @@
 //!
 //! A ticket names the role and the names it lets in, so who made it has approved them. A code says nothing of the
 //! machine that uses it, so an operator is shown the machine and approves it, or not.
+//!
+//! The nodes of a fleet let machines in each, in the name of one member whose key they all hold. What is stored decides: a
+//! ticket's use is counted by a compare-and-swap, so it lets in no more machines than it says, whichever nodes they come
+//! to; a join that began at one node is finished at another. A code, and who waits to be approved, is one node's own.
 
 mod changes;
 mod listener;
@@ -16,15 +20,17 @@ mod waiting;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use core_types::{Clock as _, SystemRandom};
+use core_types::{Clock, SystemRandom};
 use join_hmac::cluster::Cluster;
 use join_hmac::code::PairingCode;
 use join_hmac::error::{ClusterError, TicketError, WindowError};
 use join_hmac::join::{Monotonic, Window, WindowConfig};
 use join_hmac::trust::{ClusterId, Identity, MemberEntry, MemberId, TrustStore};
-use state_store::{Commit, StateStore};
+use state_store::replica::Replica;
+use state_store::{Commit, Key, Prefix, ReadError, RecordError, Revision, StateStore, Value, View};
 use tokio::time::Instant;
 
 pub(crate) use self::listener::JoinListener;
@@ -32,19 +38,46 @@ use self::waiting::Waiting;
 pub(crate) use self::waiting::{Asked, intent_id};
 use super::api_error::ApiError;
 use super::startup::StartError;
-use super::state::ControlPlane;
+use super::state::{ControlPlane, STALENESS_BOUND, keep_following};
 use crate::join::machine::Machine;
 
 /// The state of the joins.
 pub(crate) struct Joins {
     machine: Machine,
     began: Instant,
-    /// What is stored, as of this process's last change; nobody else changes it.
+    /// What is stored, as it was last read.
     cluster: RwLock<Arc<Cluster>>,
+    /// How often it was changed, by whichever node.
+    changes: Replica<Changes>,
+    /// How many of these were there at least when it was last read.
+    known: AtomicU64,
+    /// One reading at a time, so that none puts an older state in place of a newer one.
+    reading: tokio::sync::Mutex<()>,
     window: Mutex<Numbered>,
     waiting: Mutex<BTreeMap<String, Waiting>>,
     /// One change at a time, so that each is planned by what the one before it left.
     changing: tokio::sync::Mutex<()>,
+}
+
+/// Counts the changes of the cluster's records.
+#[derive(Debug, Clone, Copy, Default)]
+struct Changes {
+    count: u64,
+}
+
+impl View for Changes {
+    fn put(&mut self, key: &Key, _value: &Value, _revision: Revision) -> Result<(), RecordError> {
+        self.poison(key);
+        Ok(())
+    }
+
+    fn delete(&mut self, key: &Key) {
+        self.poison(key);
+    }
+
+    fn poison(&mut self, _key: &Key) {
+        self.count = self.count.saturating_add(1);
+    }
 }
 
 /// A window, and which one it is: what was half open in another is not in this one.
@@ -76,6 +109,10 @@ pub(super) async fn open<S: StateStore>(plane: &ControlPlane<S>, file: &Path) ->
         let message = format!("{} is not the key of a member of the cluster in the store", file.display());
         StartError::Part { what: part, message }
     })?;
+    let prefix = Prefix::new(join_hmac::cluster::PREFIX).map_err(StartError::part(part))?;
+    let opened = Replica::open(store.clone(), prefix, Changes::default(), STALENESS_BOUND, &plane.clock);
+    let (changes, driver) = opened.await.map_err(StartError::part(part))?;
+    tokio::spawn(keep_following(driver));
     let began = Instant::now();
     let window =
         new_window(&machine, &cluster, Monotonic::from_millis(0), random).map_err(StartError::part(part))?;
@@ -83,6 +120,9 @@ pub(super) async fn open<S: StateStore>(plane: &ControlPlane<S>, file: &Path) ->
         machine,
         began,
         cluster: RwLock::new(Arc::new(cluster)),
+        changes,
+        known: AtomicU64::new(0),
+        reading: tokio::sync::Mutex::default(),
         window: Mutex::new(Numbered { number: 0, window }),
         waiting: Mutex::default(),
         changing: tokio::sync::Mutex::default(),
@@ -118,8 +158,8 @@ fn new_window(
 }
 
 impl Joins {
-    /// What is stored.
-    pub(crate) fn cluster(&self) -> Arc<Cluster> {
+    /// What is stored, as it was last read.
+    fn cluster(&self) -> Arc<Cluster> {
         Arc::clone(&self.cluster.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -179,8 +219,14 @@ impl Joins {
         self.with_window(random, |window, _| window.guesses_left())
     }
 
-    /// Takes note of what is stored now.
-    fn now_stored(&self, cluster: Cluster) {
+    /// The replica that says when the records change.
+    pub(crate) async fn confirm<S: StateStore>(&self, store: &S, clock: &dyn Clock) -> Result<(), ReadError> {
+        self.changes.confirm(store, clock).await.map(drop)
+    }
+
+    /// Takes note of what is stored now, after so many changes at least.
+    fn now_stored(&self, cluster: Cluster, changes: u64) {
+        self.known.store(changes, Ordering::Release);
         let mut numbered = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         numbered.window.refresh(cluster.store());
         *self.cluster.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(cluster);

@@ -115,7 +115,7 @@ impl<S: StateStore> ControlPlane<S> {
         if self.vault.replica().is_fresh(self.clock.now()) { Ok(&self.vault) } else { Err(self.stale()) }
     }
 
-    fn stale(&self) -> ApiError {
+    pub(super) fn stale(&self) -> ApiError {
         self.figures.stale.increment(1);
         ApiError::unavailable("the state is not known to be current")
     }
@@ -212,6 +212,9 @@ impl<S: StateStore> ControlPlane<S> {
             self.replicas.projects.confirm(&self.store, &self.clock).await?;
             self.replicas.keys.confirm(&self.store, &self.clock).await?;
             self.replicas.iam.confirm(&self.store, &self.clock).await?;
+            if let Some(joins) = self.joins.get() {
+                joins.confirm(&self.store, &self.clock).await?;
+            }
             self.vault.replica().confirm(&self.store, &self.clock).await
         };
         let unavailable = || ApiError::unavailable("the store does not answer");

@@ -4,6 +4,7 @@
 mod support;
 
 mod attacks;
+mod fleet;
 mod joins;
 mod kills;
 mod link;

@@ -70,7 +70,7 @@ impl<S: StateStore> Session<'_, S> {
         let mut is_second = false;
         let (answer, number) = loop {
             let (plane, channel, source) = (self.plane, &self.channel, self.source);
-            let (cluster, times) = (joins.cluster(), (joins.now(), plane.clock.now()));
+            let (cluster, times) = (plane.cluster().await?, (joins.now(), plane.clock.now()));
             let (outcome, number) = joins.with_window(&plane.random, |window, number| {
                 (window.hello(&frame, source, channel, &*cluster, times, &plane.random), number)
             })?;
@@ -96,7 +96,7 @@ impl<S: StateStore> Session<'_, S> {
                 return Err(error);
             }
         };
-        let (cluster, times) = (joins.cluster(), (joins.now(), self.plane.clock.now()));
+        let (cluster, times) = (self.plane.cluster().await?, (joins.now(), self.plane.clock.now()));
         let outcome = joins.with_window(&self.plane.random, |window, present| {
             // What was half open in a window that is closed is gone.
             (present == number).then(|| window.proof(answer.session, &proof, &*cluster, times))
@@ -204,7 +204,8 @@ impl<S: StateStore> Session<'_, S> {
 
     async fn resume(mut self, frame: &[u8]) -> Result<(), Ended> {
         let joins = self.plane.joins()?;
-        let (channel, source, cluster) = (&self.channel, self.source, joins.cluster());
+        let cluster = self.plane.cluster().await?;
+        let (channel, source) = (&self.channel, self.source);
         let outcome = joins.with_window(&self.plane.random, |window, _| {
             window.resume(frame, source, channel, &*cluster, joins.now())
         })?;

@@ -64,7 +64,7 @@ pub(super) async fn issue_ticket<S: StateStore>(
         let (ticket, record) = plane
             .change_cluster(|cluster| {
                 let state = (cluster.store().state_id(), cluster.store().epoch());
-                let issued = TicketRecord::issue(policy, state, caller.now, &plane.random)?;
+                let issued = TicketRecord::issue(policy.clone(), state, caller.now, &plane.random)?;
                 let batch = cluster.plan_ticket(&issued.1)?;
                 Ok((issued, batch))
             })
@@ -81,7 +81,7 @@ pub(super) async fn issue_ticket<S: StateStore>(
 
 pub(super) async fn list_tickets<S: StateStore>(State(plane): Plane<S>, facts: RequestFacts) -> Response {
     perform(plane, &endpoint::LIST_TICKETS, facts, move |plane, caller| async move {
-        let cluster = plane.joins()?.cluster();
+        let cluster = plane.cluster().await?;
         let tickets: Vec<Value> = cluster.tickets().map(|record| show_ticket(record, caller.now)).collect();
         Ok(Reply::ok(json!({"items": tickets})))
     })
@@ -142,7 +142,7 @@ pub(super) async fn list<S: StateStore>(State(plane): Plane<S>, facts: RequestFa
     perform(plane, &endpoint::LIST_JOINS, facts, move |plane, _caller| async move {
         let joins = plane.joins()?;
         let waiting: Vec<Value> = joins.waiting().iter().map(show_asked).collect();
-        let cluster = joins.cluster();
+        let cluster = plane.cluster().await?;
         let records: Vec<Value> = cluster.joins().map(show_record).collect();
         let left = joins.guesses_left(&plane.random)?;
         Ok(Reply::ok(json!({"waiting": waiting, "items": records, "code": left.map(|left| json!({"guesses_left": left}))})))
@@ -188,7 +188,7 @@ pub(super) async fn refuse<S: StateStore>(
 
 pub(super) async fn list_members<S: StateStore>(State(plane): Plane<S>, facts: RequestFacts) -> Response {
     perform(plane, &endpoint::LIST_MEMBERS, facts, move |plane, _caller| async move {
-        let cluster = plane.joins()?.cluster();
+        let cluster = plane.cluster().await?;
         let store = cluster.store();
         let members: Vec<Value> = store.members().map(show_member).collect();
         Ok(Reply::ok(json!({
