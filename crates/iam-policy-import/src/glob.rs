@@ -91,6 +91,8 @@ impl Piece {
             Self::Holed(symbols) => {
                 let mut rest = text.chars();
                 for symbol in symbols {
+                    #[cfg(test)]
+                    tests::count_step();
                     let found = rest.next()?;
                     if symbol.is_some_and(|symbol| symbol != found) {
                         return None;
@@ -128,9 +130,26 @@ impl Piece {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use proptest::prelude::*;
 
     use super::*;
+
+    thread_local! {
+        static STEPS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count_step() {
+        STEPS.set(STEPS.get().saturating_add(1));
+    }
+
+    /// How many characters are compared one by one.
+    fn steps(pattern: &str, text: &str) -> usize {
+        STEPS.set(0);
+        assert!(!Glob::parse(pattern).matches(text));
+        STEPS.get()
+    }
 
     /// One row of the table at a time: which prefixes of the text the pattern so far matches.
     #[expect(clippy::arithmetic_side_effects, reason = "lengths of short texts")]
@@ -168,5 +187,24 @@ mod tests {
         assert!(glob.matches(&format!("{}b", "a".repeat(1_000_000))));
         let holed = Glob::parse(&format!("{}b", "a*?".repeat(200)));
         assert!(!holed.matches(&"a".repeat(100_000)));
+    }
+
+    #[test]
+    fn a_hostile_pattern_takes_no_more_steps_than_the_product_of_the_lengths() {
+        for pattern in
+            [format!("{}b", "a*?".repeat(40)), format!("*{}?b*", "a".repeat(40)), "a*?a*?b".to_owned()]
+        {
+            let mut before = 0;
+            for length in [1_000, 2_000, 4_000, 8_000] {
+                let taken = steps(&pattern, &"a".repeat(length));
+                assert!(taken <= pattern.len().saturating_mul(length), "{pattern} {length} {taken}");
+                // Of twice the text, no more than about twice as many.
+                assert!(
+                    before == 0 || taken <= before.saturating_mul(2).saturating_add(8_000),
+                    "{pattern} {taken} {before}"
+                );
+                before = taken;
+            }
+        }
     }
 }

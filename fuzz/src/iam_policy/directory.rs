@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use core_types::{Permission, Principal, Restriction, Scope, Subject, UserId};
 use iam_policy::record::{
-    BindingRecord, BoundaryRecord, GroupRecord, MembershipRecord, PolicyRecord, RoleRecord, SubjectRecord,
-    SubjectState,
+    BindingRecord, BoundaryRecord, GroupRecord, MembershipRecord, NestingRecord, PolicyRecord, RoleRecord,
+    SubjectRecord, SubjectState, TrustRecord,
 };
 use iam_policy::{
     AccessRequest, Allow, Authorizer, BindingId, Decision, DenyReason, Directory, Effect, GroupId, Holder,
@@ -90,9 +90,11 @@ impl Entries<'_> {
             "break-glass",
             "stamp",
             "joined",
+            "nesting",
+            "trust",
         ];
         self.entries.keys().filter_map(|key| key.strip_prefix(PREFIX)).any(|key| {
-            !["started", "forbidding"].contains(&key)
+            !["started", "forbidding", "nested"].contains(&key)
                 && key.split_once('/').is_none_or(|(family, _)| !families.contains(&family))
         })
     }
@@ -125,7 +127,18 @@ impl Entries<'_> {
         let (permission, resource) = (request.permission, request.resource);
         let who: SubjectRecord =
             self.record(&format!("subject/{subject}"), |record: &SubjectRecord| record.id == subject);
-        assert!(who.state == SubjectState::Enabled && reaches(&who.home, resource));
+        assert!(who.state == SubjectState::Enabled);
+        let may_enter = match allow.trust() {
+            None => reaches(&who.home, resource),
+            Some(id) => {
+                let trust: TrustRecord =
+                    self.record(&format!("trust/{id}"), |record: &TrustRecord| record.id == id);
+                assert!(trust.is_in_force(NOW) && trust.limit.allows(permission, resource, NOW));
+                assert!(trust.truster.depth() == 1 && trust.trusted.depth() == 1);
+                trust.truster.contains(resource) && trust.trusted.contains(&who.home)
+            }
+        };
+        assert!(may_enter);
         let holder = allow.via().map_or(Holder::Subject(subject), Holder::Group);
         let is_it = |record: &BindingRecord| record.id == allow.binding() && record.holder == holder;
         let binding: BindingRecord = self.record(&format!("binding/{holder}/{}", allow.binding()), is_it);
@@ -133,14 +146,15 @@ impl Entries<'_> {
         assert!(
             binding.scope.contains(resource)
                 && !binding.is_expired(NOW)
-                && reaches(&who.home, &binding.scope)
+                && (reaches(&who.home, &binding.scope)
+                    || allow.trust().is_some() && binding.scope.depth() > 0)
         );
         if let Some(group) = allow.via() {
             let record: GroupRecord =
                 self.record(&format!("group/{group}"), |record: &GroupRecord| record.id == group);
-            assert!(reaches(&record.home, &binding.scope));
-            let is_it = |record: &MembershipRecord| record.group == group && record.subject == subject;
-            let _: MembershipRecord = self.record(&format!("member/{group}/{subject}"), is_it);
+            let is_kin = allow.trust().is_some() && record.home.levels().next() == who.home.levels().next();
+            assert!(reaches(&record.home, &binding.scope) || is_kin);
+            assert!(self.is_within(subject, group), "allowed by a group that it is not in");
         }
         let role = match binding.role {
             RoleRef::Custom(id) => {
@@ -176,6 +190,65 @@ impl Entries<'_> {
         }
     }
 
+    /// Whether readable records say that the subject is in the group, by groups of one tenant, and that none of these
+    /// is in itself.
+    fn is_within(&self, subject: Subject, group: GroupId) -> bool {
+        let mut below = vec![group];
+        let mut at = 0;
+        while let Some(here) = below.get(at).copied() {
+            at = at.saturating_add(1);
+            let Some(record) = self.group(here) else { continue };
+            let is_it = |record: &MembershipRecord| record.group == here && record.subject == subject;
+            if let Found::Record(_) = self.find(&format!("member/{here}/{subject}"), is_it) {
+                return true;
+            }
+            for inner in self.below::<GroupId>(&format!("nesting/{here}")) {
+                let is_it = |record: &NestingRecord| record.group == here && record.inner == inner;
+                let nesting = self.find(&format!("nesting/{here}/{inner}"), is_it);
+                let is_kin = self
+                    .group(inner)
+                    .is_some_and(|inner| inner.home.levels().next() == record.home.levels().next());
+                if matches!(nesting, Found::Record(_)) && is_kin && !below.contains(&inner) {
+                    below.push(inner);
+                }
+            }
+        }
+        false
+    }
+
+    fn group(&self, id: GroupId) -> Option<GroupRecord> {
+        match self.find(&format!("group/{id}"), |record: &GroupRecord| record.id == id) {
+            Found::Record(group) => Some(group),
+            Found::Nothing | Found::Unreadable => None,
+        }
+    }
+
+    /// The groups that the subject is in as far as anybody can know: by whatever stands there, readable or not, where a
+    /// group is not known to be of another tenant than the one before.
+    fn may_be_in(&self, subject: Subject) -> Vec<GroupId> {
+        let exists = |group: &GroupId| self.entries.contains_key(&format!("{PREFIX}group/{group}"));
+        let groups = self.below::<GroupId>("group");
+        let is_member =
+            |group: &GroupId| self.entries.contains_key(&format!("{PREFIX}member/{group}/{subject}"));
+        let mut all: Vec<GroupId> = groups.iter().copied().filter(is_member).collect();
+        let mut at = 0;
+        while let Some(here) = all.get(at).copied() {
+            at = at.saturating_add(1);
+            // Where the tenant of the way is not known, this says too little, and asserts less.
+            let Some(record) = self.group(here) else { continue };
+            for outer in groups.iter().filter(|outer| exists(outer)) {
+                let is_nested = self.entries.contains_key(&format!("{PREFIX}nesting/{outer}/{here}"));
+                let is_kin = self
+                    .group(*outer)
+                    .is_some_and(|outer| outer.home.levels().next() == record.home.levels().next());
+                if is_nested && is_kin && !all.contains(outer) {
+                    all.push(*outer);
+                }
+            }
+        }
+        all
+    }
+
     /// No record that can be read denies it, and of those that cannot, none may have done so.
     fn assert_denies_not(&self, subject: Subject, request: &AccessRequest<'_>) {
         match self.find(&format!("boundary/{subject}"), |record: &BoundaryRecord| record.subject == subject) {
@@ -187,11 +260,15 @@ impl Entries<'_> {
         }
         let who: SubjectRecord =
             self.record(&format!("subject/{subject}"), |record: &SubjectRecord| record.id == subject);
-        let groups = self.below::<GroupId>("group");
-        let is_member =
-            |group: &GroupId| self.entries.contains_key(&format!("{PREFIX}member/{group}/{subject}"));
-        let holders =
-            groups.into_iter().filter(is_member).map(Holder::Group).chain([Holder::Subject(subject)]);
+        let groups = self.may_be_in(subject);
+        // Who is in a group that is in itself may do nothing where that counts.
+        for group in &groups {
+            let is_nested_in_itself = self.entries.contains_key(&format!("{PREFIX}nesting/{group}/{group}"));
+            let home = self.group(*group).map(|group| group.home);
+            let counts = home.is_some_and(|home| reaches(&home, request.resource));
+            assert!(!is_nested_in_itself || !counts, "allowed past a circle of groups");
+        }
+        let holders = groups.into_iter().map(Holder::Group).chain([Holder::Subject(subject)]);
         for holder in holders {
             let group = match holder {
                 Holder::Group(id) => {
