@@ -194,7 +194,7 @@ mod tests {
         for pattern in
             [format!("{}b", "a*?".repeat(40)), format!("*{}?b*", "a".repeat(40)), "a*?a*?b".to_owned()]
         {
-            let mut before = 0;
+            let mut before = 0_usize;
             for length in [1_000, 2_000, 4_000, 8_000] {
                 let taken = steps(&pattern, &"a".repeat(length));
                 assert!(taken <= pattern.len().saturating_mul(length), "{pattern} {length} {taken}");

@@ -7,10 +7,13 @@ mod index;
 mod live;
 mod nesting;
 mod numbers;
+#[cfg(test)]
+mod orders;
 mod reach;
 mod row;
 mod signature;
 mod slab;
+mod step;
 mod table;
 mod trust;
 mod way;

@@ -17,6 +17,7 @@ use super::index::{Bound, Entry};
 use super::live::{Live, Source};
 use super::numbers::{NumberSet, PermissionNumbers, WORDS};
 use super::reach::lies_within;
+use super::step::step;
 use super::{Directory, GroupNode, RoleNumber};
 use crate::handle::Chain;
 
@@ -221,6 +222,7 @@ impl<'a> Live<'a> {
     #[inline]
     pub(crate) fn row(&self) -> RowRef<'a> {
         let epoch = self.directory.history.epoch();
+        step();
         match self.node.row.first.get() {
             Some(row) if row.epoch.load(Ordering::Relaxed) == epoch => RowRef::First(row),
             first => self.row_anew(first),
@@ -232,7 +234,10 @@ impl<'a> Live<'a> {
         let cell = &self.node.row.first;
         // Another thread may have been quicker, by another state too.
         let Some(first) = first.or_else(|| {
-            let _ = cell.set(self.make_row());
+            let row = self.make_row();
+            step();
+            let _ = cell.set(row);
+            step();
             cell.get()
         }) else {
             return RowRef::First(no_row());
@@ -240,12 +245,16 @@ impl<'a> Live<'a> {
         if self.is_valid(first) {
             return RowRef::First(first);
         }
+        step();
         let later = first.later.get_or_init(Box::default);
         let held = later.load();
         if held.as_ref().is_some_and(|row| self.is_valid(row)) {
             return RowRef::Later(held);
         }
-        later.store(Some(Arc::new(self.make_row())));
+        let row = self.make_row();
+        step();
+        later.store(Some(Arc::new(row)));
+        step();
         let held = later.load();
         if held.as_ref().is_some_and(|row| self.is_valid(row)) {
             RowRef::Later(held)
@@ -262,6 +271,7 @@ impl<'a> Live<'a> {
         }
         let holds =
             history.since(known).is_some_and(|mut changes| !changes.any(|touched| self.rests_on(touched)));
+        step();
         if holds {
             row.epoch.store(history.epoch(), Ordering::Relaxed);
         }
