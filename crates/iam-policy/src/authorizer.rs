@@ -69,7 +69,8 @@ impl<'a> Authorizer<'a> {
     /// Whether the request is allowed, and why.
     ///
     /// Takes no lock. What the subject's bindings come to is worked out once, when it is first asked for; from then on
-    /// nothing is allocated. Does not wait, and does not look at a clock.
+    /// nothing is allocated, but for a short list where a policy speaks of what is asked and a group of the subject's is in
+    /// another one. Does not wait, and does not look at a clock.
     pub fn authorize(&self, request: &AccessRequest<'_>) -> Decision {
         let asked = self.directory.asked(request);
         let place = (request.resource.as_path(), asked.chain);

@@ -1,14 +1,14 @@
 //! What holds in every world.
 
-use core_types::{Restriction, Scope};
+use core_types::{Id, IdKind, Restriction, Scope, Subject};
 use iam_policy::{GroupId, Holder, RoleRef};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::agreement::{decide, is_allowed};
 use crate::arb::{
-    arb_binding, arb_boundary, arb_policy, arb_questions, arb_restriction, arb_role, arb_statement,
-    arb_trust, arb_world, subjects,
+    arb_binding, arb_boundary, arb_nested_world, arb_policy, arb_questions, arb_restriction, arb_role,
+    arb_statement, arb_trust, arb_world, subjects,
 };
 use crate::reference::{Question, Verdict};
 use crate::world::{
@@ -138,6 +138,18 @@ proptest! {
     }
 
     #[test]
+    fn what_records_are_called_by_decides_nothing(
+        world in prop_oneof![arb_world(), arb_nested_world()], questions in arb_questions(40)
+    ) {
+        let (before, after) = (world.directory(), renamed(&world).directory());
+        for question in questions {
+            let Subject::User(user) = question.subject else { unreachable!("all are users") };
+            let again = Question { subject: Subject::User(other_id(user)), ..question.clone() };
+            prop_assert_eq!(is_allowed(&after, &again), is_allowed(&before, &question), "{:?}", question);
+        }
+    }
+
+    #[test]
     fn what_happens_in_one_tenant_leaves_the_decisions_of_another_as_they_are(
         world in arb_world(),
         home in prop::sample::select(&["project/a", "project/b", "project/a/project/b"][..]),
@@ -193,6 +205,49 @@ fn add_policy(world: &mut World, statement: StatementFact) -> RoleRef {
     let (home, statements) = (Scope::root(), vec![statement]);
     world.policies.push(PolicyFact { id: id(50), home, statements, fate: Fate::Readable });
     RoleRef::Policy(id(50))
+}
+
+/// The same world by other ids, in the opposite order.
+fn renamed(world: &World) -> World {
+    let mut world = world.clone();
+    let subject = |subject: &mut Subject| {
+        let Subject::User(user) = *subject else { return };
+        *subject = Subject::User(other_id(user));
+    };
+    world.subjects.iter_mut().for_each(|fact| subject(&mut fact.id));
+    world.boundaries.iter_mut().for_each(|fact| subject(&mut fact.subject));
+    world.groups.iter_mut().for_each(|fact| fact.id = other_id(fact.id));
+    world.policies.iter_mut().for_each(|fact| fact.id = other_id(fact.id));
+    world.trusts.iter_mut().for_each(|fact| fact.id = other_id(fact.id));
+    for fact in &mut world.roles {
+        fact.id = other_id(fact.id);
+        fact.policies = fact.policies.iter().rev().map(|policy| other_id(*policy)).collect();
+    }
+    for fact in &mut world.members {
+        fact.group = other_id(fact.group);
+        subject(&mut fact.subject);
+    }
+    for fact in &mut world.nestings {
+        (fact.outer, fact.inner) = (other_id(fact.outer), other_id(fact.inner));
+    }
+    for fact in &mut world.bindings {
+        fact.id = other_id(fact.id);
+        fact.role = match fact.role {
+            RoleRef::Custom(role) => RoleRef::Custom(other_id(role)),
+            RoleRef::Policy(policy) => RoleRef::Policy(other_id(policy)),
+            other => other,
+        };
+        match &mut fact.holder {
+            Holder::Subject(holder) => subject(holder),
+            Holder::Group(group) => *group = other_id(*group),
+            _ => {}
+        }
+    }
+    world
+}
+
+fn other_id<K: IdKind>(id: Id<K>) -> Id<K> {
+    Id::from_bytes(id.to_bytes().map(|byte| !byte))
 }
 
 /// Whether the one group is the other, or in it, by groups that are there and of one tenant.
