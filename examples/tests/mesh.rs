@@ -39,6 +39,8 @@ struct Node {
     namespace: String,
     interface: String,
     underlay: String,
+    /// Where the others are told that it is.
+    announced: String,
     state: PathBuf,
     agent: Option<Child>,
 }
@@ -47,12 +49,19 @@ struct Lab {
     dir: TempDir,
     tag: String,
     hub: Child,
+    /// What makes the ways between machines longer.
+    relay: Option<Child>,
     nodes: Vec<Node>,
 }
 
 impl Lab {
     /// Machines on one bridge, each with an agent; returns when every pair can talk.
     fn new(tag: char, count: u8) -> Self {
+        Self::with_delay(tag, count, None)
+    }
+
+    /// With a relay between them, that keeps each datagram for so many milliseconds.
+    fn with_delay(tag: char, count: u8, delay: Option<u32>) -> Self {
         let dir = TempDir::new().unwrap();
         let tag = format!("{tag}{:x}", std::process::id() % 0xffff);
         let hub_namespace = format!("{tag}hub");
@@ -65,9 +74,12 @@ impl Lab {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lab = Self { dir, tag, hub, nodes: Vec::new() };
+        let mut lab = Self { dir, tag, hub, relay: None, nodes: Vec::new() };
         for number in 0..count {
             lab.add(number, &hub_namespace);
+        }
+        if let Some(milliseconds) = delay {
+            lab.go_through_a_relay(&hub_namespace, milliseconds);
         }
         let machines: Vec<Value> = lab
             .nodes
@@ -111,10 +123,27 @@ impl Lab {
             id: MachineId::from_bytes([number + 1; 16]),
             interface: format!("{}w{number}x", self.tag),
             namespace,
+            announced: underlay.clone(),
             underlay,
             state: folder.join("machine.json"),
             agent: None,
         });
+    }
+
+    fn go_through_a_relay(&mut self, hub: &str, milliseconds: u32) {
+        let mut stations = Vec::new();
+        for (number, node) in self.nodes.iter_mut().enumerate() {
+            node.announced = format!("198.51.100.{}", number + 101);
+            done("ip", &["-n", hub, "address", "add", &format!("{}/24", node.announced), "dev", "br0"]);
+            stations.push(format!("{}={}", node.underlay, node.announced));
+        }
+        let relay = Command::new("ip")
+            .args(["netns", "exec", hub, AGENT, "delay", "--stations", &stations.join(",")])
+            .args(["--milliseconds", &milliseconds.to_string()])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.relay = Some(relay);
     }
 
     fn trust(&self) -> PathBuf {
@@ -134,7 +163,7 @@ impl Lab {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &node.namespace, AGENT, "run", "--socket", &socket, "--state"]);
         command.arg(&node.state).arg("--trust").arg(trust);
-        command.args(["--interface", &node.interface, "--address", &node.underlay, "--poll-ms", "20"]);
+        command.args(["--interface", &node.interface, "--address", &node.announced, "--poll-ms", "20"]);
         command.args(options);
         node.agent = Some(command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().unwrap());
     }
@@ -254,8 +283,10 @@ impl Drop for Lab {
             let _ = Command::new("ip").args(["netns", "delete", &node.namespace]).status();
         }
         let _ = Command::new("ip").args(["netns", "delete", &format!("{}hub", self.tag)]).status();
-        let _ = self.hub.kill();
-        let _ = self.hub.wait();
+        for child in [Some(&mut self.hub), self.relay.as_mut()].into_iter().flatten() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -393,6 +424,21 @@ fn twenty_rotations_in_turn_lose_nothing_and_the_obvious_one_loses_hundreds() {
     let lost = streams.end().lost;
     println!("remove and add, 1 s apart: {lost} lost");
     assert!(lost > 200, "the control lost {lost}: the laboratory would not see a loss");
+}
+
+/// 75 ms each way: the gate is open for long enough to be seen before the first packet of the new session comes.
+#[test]
+fn ten_rotations_with_an_open_gate_lose_nothing_where_the_way_is_long() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut lab = Lab::with_delay('t', 2, Some(75));
+    let sent = without_loss(&mut lab, |lab| {
+        for number in 0..10 {
+            let id = lab.nodes[number % 2].id.to_string();
+            let rotation = lab.rotate(&["--machine", &id, "--procedure", "open-gate"]);
+            lab.rotated(rotation);
+        }
+    });
+    println!("open gate: 10 rotations, {sent} packets, none lost");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! mesh_agent rotate --socket PATH --trust FILE [--machine ID] [--procedure psk-gate|open-gate] [--seconds N] [--laggards wait|abort|cut]
 //! mesh_agent abort --socket PATH
 //! mesh_agent stream --own ADDRESS --other ADDRESS --rate N           sends and receives until its input ends
+//! mesh_agent delay --milliseconds N --stations MACHINE=RELAY,…       carries datagrams between machines, each later by this
 //! mesh_agent reach --to ADDRESS                                      whether a packet comes back from a machine
 //! ```
 //!
@@ -26,10 +27,12 @@ use std::time::Duration;
 
 use core_types::{Clock as _, MachineId, SystemClock, SystemRandom};
 use palisade_examples::mesh::agent::{AgentOptions, Automatic, read_trust};
+use palisade_examples::mesh::delay::{self, Station};
 use palisade_examples::mesh::hub::HubStore;
 use palisade_examples::mesh::{Failure, agent, hub, stream};
 use wg_keys::membership::{IdentityTrust as _, PskSchedule, Standing};
-use wg_keys::rotation::{Laggards, Phase, Procedure, RotationSchedule, Round, abort, begin};
+use wg_keys::rotation::{Laggards, MAX_LANES, Phase, Procedure, RotationSchedule, Round, abort, begin};
+use wg_keys::state::DEFAULT_PORT;
 use wg_keys::{MachineState, StateFile};
 
 fn main() -> ExitCode {
@@ -42,8 +45,9 @@ fn main() -> ExitCode {
         "rotate" => rotate(&options),
         "abort" => Ok(pollster::block_on(abort(&options.store()?))?),
         "stream" => measure(&options),
+        "delay" => carry(&options),
         "reach" => reach(&options),
-        _ => Err("hub, init, run, rotate, abort, stream or reach".into()),
+        _ => Err("hub, init, run, rotate, abort, stream, delay or reach".into()),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -164,6 +168,20 @@ fn measure(options: &Options) -> Result<(), Failure> {
     let report = stream::run(ends, rate, &stop)?;
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
+}
+
+fn carry(options: &Options) -> Result<(), Failure> {
+    let stations: Result<Vec<Station>, Failure> = options
+        .word("stations")?
+        .split(',')
+        .map(|station| {
+            let (machine, relay) = station.split_once('=').ok_or("--stations is MACHINE=RELAY,…")?;
+            Ok(Station { machine: machine.parse()?, relay: relay.parse()? })
+        })
+        .collect();
+    // A machine has a port for each of its interfaces.
+    let ports: Vec<u16> = (0..MAX_LANES).map(|lane| DEFAULT_PORT.saturating_add(lane.into())).collect();
+    delay::run(&stations?, &ports, Duration::from_millis(options.word("milliseconds")?.parse()?))
 }
 
 /// A port that nobody listens at is refused, and the refusal comes from the other machine.
