@@ -45,7 +45,7 @@ impl Casbin {
             }
             allowed
         };
-        let checked = (400_000 / (world.roles.len() * 9)).clamp(8, 1_024);
+        let checked = (200_000 / (world.roles.len() * 9)).clamp(4, 512);
         Contender { name, is_of_strings: false, decide: Box::new(decide), checked }
     }
 }

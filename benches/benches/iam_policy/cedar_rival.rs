@@ -30,7 +30,7 @@ impl Cedar {
             allowed
         };
         // As many as can be checked in a few seconds.
-        let checked = (4_000_000 / (world.roles.len() + 100)).min(4_096);
+        let checked = (1_000_000 / (world.roles.len() + 100)).min(2_048);
         Contender { name, is_of_strings: false, decide: Box::new(decide), checked }
     }
 }

@@ -117,7 +117,7 @@ impl<'a> Authorizer<'a> {
     }
 
     /// As far as it is seen without a look at what is bound.
-    #[inline]
+    #[inline(always)]
     fn first_look(
         &self,
         principal: &Principal,

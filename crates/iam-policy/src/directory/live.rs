@@ -46,6 +46,7 @@ pub(crate) struct Live<'a> {
 
 impl Directory {
     /// The subject, if it may do anything at all.
+    #[inline(always)]
     pub(crate) fn live(&self, subject: Subject) -> Result<Live<'_>, Lifeless> {
         if self.has_unknown() {
             return Err(Lifeless::UnreadablePolicy);

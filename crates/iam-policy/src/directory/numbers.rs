@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use core_types::{Permission, PermissionPattern, Scope};
 
-use super::table::{Seed, Spread, Table, spread_pair, spread_text};
+use super::table::{Seed, Spread, Table, is_same, spread_pair, spread_text};
 use crate::handle::{Chain, MAX_CHAIN, PermissionHandle, ScopeHandle};
 
 /// The numbers of the patterns that may match a permission; [`NONE`] where no record names the pattern.
@@ -82,7 +82,7 @@ impl Spread<Sides<Box<str>>> for Sought<'_> {
 
     #[inline]
     fn is(&self, key: &Sides<Box<str>>) -> bool {
-        self.service.0 == &*key.service && self.verb.0 == &*key.verb
+        is_same(self.service.0, &key.service) && is_same(self.verb.0, &key.verb)
     }
 }
 

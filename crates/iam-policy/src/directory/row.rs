@@ -4,21 +4,23 @@
 //! A row says what roles permit by their own patterns, and which binding decides that. What else is spoken of
 //! (policies, bindings with an end, what is unreadable) it only marks: that is looked at in full.
 
+mod draft;
+
 use core::fmt;
 use core::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwapOption, Guard};
-use core_types::Scope;
 
+use self::draft::Draft;
 use super::history::Touched;
-use super::index::{Bound, Entry};
-use super::live::{Live, Source};
-use super::numbers::{NumberSet, PermissionNumbers, WORDS};
+use super::index::Bound;
+use super::live::Live;
+use super::numbers::{PermissionNumbers, WORDS};
 use super::reach::lies_within;
 use super::step::step;
-use super::{Directory, GroupNode, RoleNumber};
+use super::{GroupNode, RoleNumber};
 use crate::handle::Chain;
 
 /// The row of one subject, if anybody asked.
@@ -33,25 +35,59 @@ pub(super) struct RowCell {
 
 /// What the bindings of one subject and its groups come to.
 ///
-/// In one piece of memory: a decision reads it once and soon again another one.
+/// In one piece of memory, what every decision looks at at its end: it reads a few lines of a row, and soon those of another.
+#[repr(C)]
 pub(crate) struct Row<W: ?Sized = [u64]> {
-    // Up to which state of groups, roles and policies it is known to hold.
-    epoch: AtomicU64,
     // The row that was made when this one did not hold any more.
     later: OnceLock<Box<ArcSwapOption<Arc<Row>>>>,
-    /// How many places there are; none, and it is opaque, when everything is to be looked at in full.
-    places: usize,
-    is_opaque: bool,
-    /// How many words a set has.
-    width: usize,
-    /// Where the ranks begin.
-    ranks: usize,
     // Bindings: those that permit something, in the order in which bindings decide, then some for their scopes.
-    bounds: [Option<Arc<Bound>>; INLINE],
     more_bounds: Option<Box<[Arc<Bound>]>>,
-    // The places; for each the set of what is permitted or otherwise spoken of; for each number in each set, in order and
-    // eight to a word, the rank.
+    bounds: [Option<Arc<Bound>>; INLINE],
+    shape: Shape,
+    // Up to which state of groups, roles and policies it is known to hold.
+    epoch: AtomicU64,
+    // The places. Then for each the set of what is permitted there or otherwise spoken of, and how many numbers are before
+    // each word of it. Then for each number in each set, in order and eight to a word, the rank.
     words: W,
+}
+
+#[derive(Clone, Copy)]
+struct Shape {
+    places: u16,
+    /// How many words a set has.
+    width: u8,
+    /// Whether everything is to be looked at in full.
+    is_opaque: bool,
+}
+
+impl Shape {
+    const OPAQUE: Self = Self { places: 0, width: 0, is_opaque: true };
+
+    #[inline]
+    fn places(self) -> usize {
+        usize::from(self.places)
+    }
+
+    /// How many words there are for each place after the places.
+    #[inline]
+    fn stride(self) -> usize {
+        usize::from(self.width).wrapping_add(1)
+    }
+
+    /// Where the ranks begin.
+    #[inline]
+    fn ranks(self) -> usize {
+        self.places().wrapping_mul(self.stride().wrapping_add(1))
+    }
+}
+
+/// What is spoken of at one place.
+#[derive(Clone, Copy)]
+struct Spoken<'a> {
+    place: Place,
+    set: &'a [u64],
+    /// How many numbers come before each word of the set.
+    counts: u64,
 }
 
 /// A scope at which something is bound: its number, where its ranks begin, and one of the bindings there.
@@ -88,21 +124,21 @@ pub(crate) enum Found<'r> {
 }
 
 impl Row {
-    #[inline]
-    pub(crate) fn find(
-        &self,
-        numbers: &PermissionNumbers,
-        (resource, chain): (&str, Option<&Chain>),
-    ) -> Found<'_> {
+    #[inline(always)]
+    pub(crate) fn find(&self, numbers: &PermissionNumbers, at: (&str, Option<&Chain>)) -> Found<'_> {
         // The lowest rank decides, and that of what is to be looked at in full is the lowest.
-        let mut first = if self.is_opaque { OPAQUE } else { NOTHING };
-        for (place, set) in self.around(resource, chain) {
-            for number in numbers {
-                if has(set, *number) {
-                    first = first.min(self.rank(place, set, *number));
-                }
+        let mut first = if self.shape.is_opaque { OPAQUE } else { NOTHING };
+        self.for_each_around(at, |spoken| {
+            // First all four: which of them it is, nobody foresees.
+            let [a, b, c, d] = numbers.map(|number| u32::from(has(spoken.set, number)));
+            let mut hits = a | b << 1 | c << 2 | d << 3;
+            while let Some(number) =
+                usize::try_from(hits.trailing_zeros()).ok().and_then(|at| numbers.get(at))
+            {
+                first = first.min(self.rank(&spoken, *number));
+                hits &= hits.wrapping_sub(1);
             }
-        }
+        });
         match first {
             NOTHING => Found::Nothing,
             OPAQUE => Found::Opaque,
@@ -111,34 +147,29 @@ impl Row {
     }
 
     /// All numbers that are spoken of at a place, and whether plainly; `None` when that may be any.
-    pub(crate) fn for_each(
-        &self,
-        (resource, chain): (&str, Option<&Chain>),
-        mut told: impl FnMut(u32, bool),
-    ) -> Option<()> {
-        for (place, set) in self.around(resource, chain) {
-            let mut at = place.start;
-            for number in numbers_of(set) {
+    pub(crate) fn for_each(&self, at: (&str, Option<&Chain>), mut told: impl FnMut(u32, bool)) -> Option<()> {
+        self.for_each_around(at, |spoken| {
+            let mut at = spoken.place.start;
+            for number in numbers_of(spoken.set) {
                 told(number, self.rank_at(at) != OPAQUE);
                 at = at.saturating_add(1);
             }
-        }
-        (!self.is_opaque).then_some(())
+        });
+        (!self.shape.is_opaque).then_some(())
     }
 
-    /// The places that contain the resource, and what is spoken of there.
-    #[inline]
-    fn around<'a>(
+    /// What is spoken of at the places that contain the resource.
+    #[inline(always)]
+    fn for_each_around<'a>(
         &'a self,
-        resource: &'a str,
-        chain: Option<&'a Chain>,
-    ) -> impl Iterator<Item = (Place, &'a [u64])> + use<'a> {
-        let mut start = self.places;
-        let places = self.words.get(..self.places).unwrap_or_default();
-        places.iter().filter_map(move |word| {
+        (resource, chain): (&str, Option<&Chain>),
+        mut told: impl FnMut(Spoken<'a>),
+    ) {
+        let mut start = self.shape.places();
+        for word in self.words.get(..start).unwrap_or_default() {
             let place = Place::of_word(*word);
-            let end = start.wrapping_add(self.width);
-            let set = self.words.get(start..end)?;
+            let end = start.wrapping_add(self.shape.stride());
+            let both = self.words.get(start..end).and_then(<[u64]>::split_last);
             start = end;
             let contains = match chain {
                 // All of them: a branch for each would be foreseen by nobody.
@@ -147,8 +178,10 @@ impl Row {
                     bound.depth == 0 || lies_within(resource, bound.record.scope.as_path())
                 }),
             };
-            contains.then_some((place, set))
-        })
+            if let Some((counts, set)) = both.filter(|_| contains) {
+                told(Spoken { place, set, counts: *counts });
+            }
+        }
     }
 
     #[inline]
@@ -162,17 +195,19 @@ impl Row {
 
     /// The rank of a number that is in the set.
     #[inline]
-    fn rank(&self, place: Place, set: &[u64], number: u32) -> u8 {
+    fn rank(&self, spoken: &Spoken<'_>, number: u32) -> u8 {
         let (word, bit) = split(number);
-        let before = set.iter().take(word).fold(0_u32, |all, word| all.wrapping_add(word.count_ones()));
-        let below = set.get(word).map_or(0, |word| (word & (1_u64 << bit).wrapping_sub(1)).count_ones());
-        self.rank_at(place.start.wrapping_add(before).wrapping_add(below))
+        let before = u32::try_from(spoken.counts >> count_at(word) & COUNT).unwrap_or_default();
+        let below =
+            spoken.set.get(word).map_or(0, |word| (word & (1_u64 << bit).wrapping_sub(1)).count_ones());
+        self.rank_at(spoken.place.start.wrapping_add(before).wrapping_add(below))
     }
 
     #[inline]
     fn rank_at(&self, at: u32) -> u8 {
         let (word, byte) = (usize::try_from(at >> 3).unwrap_or(usize::MAX), at & 7);
-        let word = self.words.get(self.ranks.wrapping_add(word)).copied().unwrap_or(u64::from(OPAQUE));
+        let word =
+            self.words.get(self.shape.ranks().wrapping_add(word)).copied().unwrap_or(u64::from(OPAQUE));
         u8::try_from(word >> (byte << 3) & 0xff).unwrap_or(OPAQUE)
     }
 }
@@ -186,6 +221,14 @@ fn has(set: &[u64], number: u32) -> bool {
 #[inline]
 fn split(number: u32) -> (usize, u32) {
     (usize::try_from(number >> 6).unwrap_or(usize::MAX), number & 63)
+}
+
+/// Where the count of what comes before the word stands: that of the first, which is none, at the end.
+#[inline]
+fn count_at(word: usize) -> u32 {
+    u32::try_from(word.wrapping_add(WORDS).wrapping_sub(1) % WORDS)
+        .unwrap_or_default()
+        .wrapping_mul(COUNT_BITS)
 }
 
 fn numbers_of(set: &[u64]) -> impl Iterator<Item = u32> {
@@ -315,164 +358,13 @@ impl Row<[u64; 0]> {
     /// By which everything is looked at in full.
     const fn opaque() -> Self {
         Self {
-            epoch: AtomicU64::new(u64::MAX),
             later: OnceLock::new(),
-            places: 0,
-            is_opaque: true,
-            width: 0,
-            ranks: 0,
-            bounds: [const { None }; INLINE],
             more_bounds: None,
+            bounds: [const { None }; INLINE],
+            shape: Shape::OPAQUE,
+            epoch: AtomicU64::new(u64::MAX),
             words: [],
         }
-    }
-}
-
-/// A row that is being made.
-#[derive(Default)]
-struct Draft {
-    places: Vec<Level>,
-    origins: Vec<Arc<Bound>>,
-}
-
-/// What is said at one scope.
-struct Level {
-    number: u32,
-    // One that is bound there.
-    bound: Arc<Bound>,
-    other: [u64; WORDS],
-    plain: [u64; WORDS],
-    // Of what is plain, by number: the place among the origins.
-    origins: Vec<(u32, u8)>,
-}
-
-impl Level {
-    fn of(entry: &Entry) -> Self {
-        let bound = Arc::clone(&entry.bound);
-        Self { number: entry.place(), bound, other: [0; WORDS], plain: [0; WORDS], origins: Vec::new() }
-    }
-}
-
-impl Draft {
-    /// Whether all of it can be said in a row.
-    fn add_source<'a>(&mut self, directory: &'a Directory, source: Source<'a>) -> bool {
-        let carried = source.carried();
-        !source.may_deny_anything()
-            && carried.bindings.entries().all(|entry| self.add(directory, &source, entry).is_some())
-    }
-
-    fn add(&mut self, directory: &Directory, source: &Source<'_>, entry: &Entry) -> Option<()> {
-        let scope: &Scope = &entry.bound.record.scope;
-        if !source.reaches(scope) {
-            return Some(());
-        }
-        let (mut plain, mut other) = (NumberSet::default(), NumberSet::default());
-        if directory.join_spoken(entry.role, &mut plain, &mut other) {
-            return None;
-        }
-        if entry.has_end() || matches!(entry.role, RoleNumber::Policy(_)) {
-            other.join(&plain);
-            plain = NumberSet::default();
-        }
-        let at = match self.places.iter().position(|level| level.number == entry.place()) {
-            Some(at) => at,
-            None => {
-                self.places.push(Level::of(entry));
-                self.places.len().checked_sub(1)?
-            }
-        };
-        let level = self.places.get_mut(at)?;
-        for (word, more) in level.other.iter_mut().zip(other.words()?) {
-            *word |= more;
-        }
-        let own = plain.words()?;
-        if source.grants() && source.is_at_home(entry) {
-            let origin = u8::try_from(self.origins.len()).ok().filter(|origin| *origin < MAX_BOUNDS)?;
-            let known = level.plain;
-            let new = numbers_of(own).filter(|number| !has(&known, *number));
-            level.origins.extend(new.map(|number| (number, origin)));
-            level.plain.iter_mut().zip(own).for_each(|(word, more)| *word |= more);
-            self.origins.push(Arc::clone(&entry.bound));
-        }
-        Some(())
-    }
-
-    /// `None` when that is more than a row can say.
-    fn finish(self, epoch: u64) -> Option<Arc<Row>> {
-        let Self { mut places, origins: mut bounds } = self;
-        let spoken = |level: &Level| -> [u64; WORDS] {
-            core::array::from_fn(|at| {
-                let word = |set: &[u64; WORDS]| set.get(at).copied().unwrap_or_default();
-                word(&level.plain) | word(&level.other)
-            })
-        };
-        let used = |level: &Level| {
-            spoken(level).iter().rposition(|word| *word != 0).map_or(0, |at| at.wrapping_add(1))
-        };
-        let width = places.iter().map(used).max().unwrap_or(0);
-        let (mut heads, mut sets, mut ranks) = (Vec::new(), Vec::new(), Vec::new());
-        for level in &mut places {
-            let bound = match bounds.iter().position(|bound| bound.record.scope == level.bound.record.scope) {
-                Some(at) => at,
-                None => {
-                    bounds.push(Arc::clone(&level.bound));
-                    bounds.len().checked_sub(1)?
-                }
-            };
-            let bound = u8::try_from(bound).ok().filter(|bound| *bound < MAX_BOUNDS)?;
-            let place = Place { number: level.number, start: u32::try_from(ranks.len()).ok()?, bound };
-            heads.push(place.to_word()?);
-            let set = spoken(level);
-            sets.extend(set.iter().take(width));
-            level.origins.sort_unstable();
-            for number in numbers_of(&set) {
-                let origin = level.origins.binary_search_by_key(&number, |(number, _)| *number).ok();
-                let plain = origin.filter(|_| !has(&level.other, number));
-                let rank =
-                    plain.and_then(|at| level.origins.get(at)).map(|(_, origin)| origin.wrapping_add(1));
-                ranks.push(rank.unwrap_or(OPAQUE));
-            }
-        }
-        let ranks_at = heads.len().checked_add(sets.len())?;
-        let packed = ranks
-            .chunks(8)
-            .map(|eight| eight.iter().rev().fold(0_u64, |word, rank| word << 8 | u64::from(*rank)));
-        let words: Vec<u64> = heads.iter().copied().chain(sets).chain(packed).collect();
-        let more_bounds = bounds.get(INLINE..).filter(|more| !more.is_empty()).map(Box::from);
-        let mut bounds = bounds.into_iter();
-        let row = Row {
-            epoch: AtomicU64::new(epoch),
-            places: heads.len(),
-            is_opaque: false,
-            width,
-            ranks: ranks_at,
-            bounds: core::array::from_fn(|_| bounds.next()),
-            more_bounds,
-            ..Row::opaque()
-        };
-        row.with(&words)
-    }
-}
-
-impl Row<[u64; 0]> {
-    /// The same with these words, and some for nothing: of so many lengths as are compiled in.
-    fn with(self, words: &[u64]) -> Option<Arc<Row>> {
-        macro_rules! sized {
-            ($($len:literal)*) => {
-                match words.len() {
-                    $(0..=$len => {
-                        let mut all = [0_u64; $len];
-                        all.iter_mut().zip(words).for_each(|(word, known)| *word = *known);
-                        let Self { epoch, later, places, is_opaque, width, ranks, bounds, more_bounds, .. } = self;
-                        Some(Arc::new(Row {
-                            epoch, later, places, is_opaque, width, ranks, bounds, more_bounds, words: all,
-                        }))
-                    })*
-                    _ => None,
-                }
-            };
-        }
-        sized!(4 8 10 12 14 16 20 24 32 48 64 96 128 192 256 384 512 1024 2048)
     }
 }
 
@@ -498,6 +390,10 @@ fn no_row() -> &'static Row {
     &NONE
 }
 
+/// Nine bits for each count but the first: of what comes before the last word there are at most 448.
+const COUNT_BITS: u32 = 9;
+const COUNT: u64 = (1 << COUNT_BITS) - 1;
+
 /// How many bindings lie in the row itself; few subjects have more.
 const INLINE: usize = 6;
 
@@ -505,3 +401,6 @@ const INLINE: usize = 6;
 const OPAQUE: u8 = 0;
 const NOTHING: u8 = u8::MAX;
 const MAX_BOUNDS: u8 = NOTHING - 1;
+
+#[cfg(test)]
+mod tests;

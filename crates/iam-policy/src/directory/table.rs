@@ -53,7 +53,7 @@ impl<K: Spread + Clone, V: Clone> Table<K, V> {
         Self { buckets: Arc::new(vec![Arc::new(Bucket::new())]), bits: 0, len: 0, seed }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get<Q: Spread<K>>(&self, key: &Q) -> Option<&V> {
         let hash = key.spread(self.seed);
         let bucket = self.buckets.get(first_bits(hash, self.bits))?;
@@ -140,7 +140,7 @@ impl<K: Spread, V> Bucket<K, V> {
         Self { index: Box::from([0; 2]), entries: Vec::new() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn find<Q: Spread<K>>(&self, hash: u64, key: &Q) -> Option<(usize, &Entry<K, V>)> {
         let mask = self.index.len().checked_sub(1)?;
         let mut place = last_bits(hash, mask);
@@ -227,7 +227,7 @@ impl Spread<Box<str>> for &str {
 
     #[inline]
     fn is(&self, key: &Box<str>) -> bool {
-        *self == &**key
+        is_same(self, key)
     }
 }
 
@@ -237,17 +237,39 @@ pub(super) fn spread_text(text: &str, seed: Seed) -> u64 {
     let bytes = text.as_bytes();
     let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
-    let short = |bytes: &[u8]| bytes.iter().fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
-    match (bytes.first_chunk(), bytes.last_chunk()) {
-        // The ends overlap where they must.
-        (Some(first), Some(last)) if bytes.len() <= 16 => spread_pair([word(first), word(last)], len, seed),
-        (Some(_), Some(last)) => {
-            let (words, _) = bytes.as_chunks::<8>();
-            let all = words.iter().fold(seed.1, |all, bytes| fold(all ^ word(bytes), seed.0));
-            spread_pair([all, word(last)], len, seed)
-        }
-        _ => spread_pair([short(bytes), 0], len, seed),
+    // Up to two words the ends overlap.
+    if let Some(ends) = ends(bytes) {
+        return spread_pair(ends, len, seed);
     }
+    let (words, _) = bytes.as_chunks::<8>();
+    let all = words.iter().fold(seed.1, |all, bytes| fold(all ^ word(bytes), seed.0));
+    spread_pair([all, bytes.last_chunk().map_or(0, word)], len, seed)
+}
+
+/// Two words that differ where two texts of one length do, of at most two words each.
+#[inline]
+fn ends(bytes: &[u8]) -> Option<[u64; 2]> {
+    if bytes.len() > 16 {
+        return None;
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return Some([first, last].map(|chunk| u64::from_le_bytes(*chunk)));
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return Some([first, last].map(|chunk| u64::from(u32::from_le_bytes(*chunk))));
+    }
+    Some([bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)), 0])
+}
+
+/// Whether they are equal; for short texts without a call.
+#[inline]
+pub(super) fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    one.len() == other.len()
+        && match (ends(one), ends(other)) {
+            (Some(one), Some(other)) => one == other,
+            _ => one == other,
+        }
 }
 
 /// 64 bits of both that cannot be foreseen without the seed; `salt` is known to all.
@@ -296,6 +318,12 @@ const MEAN_BUCKET: usize = 128;
 /// The most buckets: 2^24, for two thousand million entries; hashes that are spread evenly do not bring a bucket of these to
 /// 65,535, which is as many as its index can count.
 const MAX_BITS: u32 = 24;
+
+/// How many bytes an entry takes.
+#[cfg(test)]
+pub(super) const fn entry_len<K, V>() -> usize {
+    size_of::<Entry<K, V>>()
+}
 
 #[cfg(test)]
 mod tests {
