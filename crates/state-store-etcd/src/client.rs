@@ -118,12 +118,13 @@ impl Client {
     {
         let deadline = deadline_in(self.options.patience);
         let mut pause = FIRST_PAUSE;
+        let mut failure = Failure::Lost("no member answers in time".into());
         loop {
-            let failure = match timeout_at(deadline, self.once(path, question.clone())).await {
-                Ok(Err(Failure::Lost(detail))) => Failure::Lost(detail),
+            match timeout_at(deadline, self.once(path, question.clone())).await {
+                Ok(Err(lost @ Failure::Lost(_))) => failure = lost,
                 Ok(answer) => return answer,
-                Err(_) => return Err(Failure::Lost("no member answers in time".into())),
-            };
+                Err(_) => return Err(failure),
+            }
             if Instant::now() >= deadline {
                 return Err(failure);
             }
@@ -187,7 +188,7 @@ where
     A: Message + Default + 'static,
 {
     let mut grpc = grpc(member);
-    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    grpc.ready().await.map_err(|error| Status::unavailable(with_causes(&error)))?;
     let request = request(question, token)?;
     let codec = ProstCodec::<Q, A>::default();
     Ok(grpc.unary(request, PathAndQuery::from_static(path), codec).await?.into_inner())
@@ -206,6 +207,17 @@ pub(crate) fn request<Q>(question: Q, token: Option<String>) -> Result<Request<Q
         request.metadata_mut().insert("token", token);
     }
     Ok(request)
+}
+
+/// An error of a connection says what it is only in what caused it.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        said = format!("{said}: {error}");
+        cause = error.source();
+    }
+    said
 }
 
 pub(crate) fn number(stored: i64) -> Result<u64, Failure> {

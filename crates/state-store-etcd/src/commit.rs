@@ -1,26 +1,23 @@
 //! A commit is one transaction of etcd's: compare, then put and delete, or else look at what is in the way.
 
 use core::time::Duration;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use state_store::{Batch, Commit, CommitError, Expect, Key, Revision, Write};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::client::{Client, GRANT, TXN, deadline_in, number};
+use crate::client::{Client, TXN, deadline_in, number};
 use crate::error::Failure;
 use crate::proto::{
-    Compare, Compared, DeleteRequest, LeaseGrantRequest, LeaseGrantResponse, Operation, PutRequest,
-    RangeRequest, Request, Response, Target, TxnRequest, TxnResponse,
+    Compare, Compared, DeleteRequest, Operation, PutRequest, RangeRequest, RangeResponse, Request, Response,
+    Target, TxnRequest, TxnResponse,
 };
+use crate::slots::{Slot, Slots};
 
 /// What the commits of a node have in common.
 pub(crate) struct Commits {
-    node: [u8; 16],
     count: AtomicU64,
-    // Of the ids: how long a commit's outcome can be found out.
-    lease: Mutex<Option<(i64, Instant)>>,
+    slots: Slots,
     pub(crate) committed: AtomicU64,
     pub(crate) conflicts: AtomicU64,
     pub(crate) resolved: AtomicU64,
@@ -30,9 +27,8 @@ pub(crate) struct Commits {
 impl Commits {
     pub(crate) fn new(node: [u8; 16]) -> Self {
         Self {
-            node,
             count: AtomicU64::new(0),
-            lease: Mutex::default(),
+            slots: Slots::new(node),
             committed: AtomicU64::new(0),
             conflicts: AtomicU64::new(0),
             resolved: AtomicU64::new(0),
@@ -41,7 +37,11 @@ impl Commits {
     }
 
     pub(crate) async fn commit(&self, client: &Client, batch: &Batch) -> Result<Commit, CommitError> {
-        let outcome = self.try_until_known(client, batch).await;
+        let outcome = if batch.is_read_only() {
+            check(client, batch).await.map_err(Failure::before_commit)
+        } else {
+            self.write(client, batch).await
+        };
         let counter = match &outcome {
             Ok(Commit::Committed(revision)) => {
                 client.saw(revision.get());
@@ -55,84 +55,116 @@ impl Commits {
         outcome
     }
 
-    async fn try_until_known(&self, client: &Client, batch: &Batch) -> Result<Commit, CommitError> {
+    async fn write(&self, client: &Client, batch: &Batch) -> Result<Commit, CommitError> {
         let deadline = deadline_in(client.options.patience);
+        let in_vain = |detail: &str| CommitError::Unavailable { detail: detail.into() };
+        let permit = timeout_at(deadline, self.slots.permit()).await;
+        let _permit = permit.map_err(|_| in_vain("too many commits are under way"))?;
         let mut pause = FIRST_PAUSE;
         loop {
-            let lease = timeout_at(deadline, self.lease(client)).await;
-            let lease = lease.unwrap_or_else(|_| Err(Failure::Lost("no member answers in time".into())));
-            let lease = lease.map_err(Failure::before_commit)?;
-            let id = self.next_id();
-            let question = transaction(client, batch, &id, lease);
-            let lost = match client.once::<_, TxnResponse>(TXN, question).await {
-                Ok(answer) => return outcome(client, batch, &answer).map_err(Failure::before_commit),
-                Err(Failure::Lost(detail)) => detail,
+            let slot = timeout_at(deadline, self.slots.take(client)).await;
+            let slot = slot.unwrap_or_else(|_| Err(Failure::Lost("no member answers in time".into())));
+            let mut slot = slot.map_err(Failure::before_commit)?;
+            let id = self.count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+            let question = transaction(client, batch, &slot, &id);
+            let detail = match client.once::<_, TxnResponse>(TXN, question).await {
+                Ok(answer) => match self.read(client, batch, &mut slot, &answer) {
+                    Ok(Some(outcome)) => {
+                        self.slots.give_back(slot);
+                        return Ok(outcome);
+                    }
+                    // Somebody removed the slot; there are others.
+                    Ok(None) => "the commit's slot is gone".into(),
+                    Err(failure) => return Err(failure.before_commit()),
+                },
+                Err(Failure::Lost(lost)) => {
+                    let resolved = self.resolve(client, &mut slot, &id).await;
+                    let Some(resolved) = resolved else {
+                        // Nobody uses this slot again.
+                        let detail = format!("{lost}, and it could not be found out since").into();
+                        return Err(CommitError::OutcomeUnknown { detail });
+                    };
+                    self.slots.give_back(slot);
+                    if let Resolved::Committed(revision) = resolved {
+                        return Ok(Commit::Committed(revision));
+                    }
+                    lost
+                }
+                Err(Failure::NoLease) => {
+                    self.slots.forget_lease().await;
+                    "the lease is gone".into()
+                }
                 Err(failure) => {
-                    // The lease may have ended: there is another the next time.
-                    *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    self.slots.give_back(slot);
                     return Err(failure.before_commit());
                 }
             };
-            if !batch.is_read_only() {
-                match self.resolve(client, &id, lease).await {
-                    Some(Resolved::Committed(revision)) => return Ok(Commit::Committed(revision)),
-                    Some(Resolved::Nothing) => {}
-                    None => {
-                        let detail = format!("{lost}, and it could not be found out since").into();
-                        return Err(CommitError::OutcomeUnknown { detail });
-                    }
-                }
-            }
             // It is certain that nothing was written, and that nothing of it will be.
             if Instant::now() >= deadline {
-                return Err(CommitError::Unavailable { detail: lost });
+                return Err(in_vain(&detail));
             }
             sleep(pause).await;
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Finds out what became of a transaction whose answer was lost: it put its id, unless the id was there. So the
-    /// id is put here, unless it is there; whichever came first has settled it.
-    async fn resolve(&self, client: &Client, id: &[u8], lease: i64) -> Option<Resolved> {
-        let key = client.layout.id(id);
+    /// What the answer says; nothing where only the slot was in the way.
+    fn read(
+        &self,
+        client: &Client,
+        batch: &Batch,
+        slot: &mut Slot,
+        answer: &TxnResponse,
+    ) -> Result<Option<Commit>, Failure> {
+        let revision = client.check(answer.header.as_ref())?;
+        if answer.succeeded {
+            slot.was_written(i64::try_from(revision).unwrap_or(i64::MAX));
+            return Ok(Some(Commit::Committed(Revision::new(revision))));
+        }
+        Ok(first_conflict(batch, answer)?.map(Commit::Conflict))
+    }
+
+    /// Finds out what became of a transaction whose answer was lost: it wrote its id to the slot, if nobody had written
+    /// there since. So something else is written now, if nobody has; whichever came first has settled it.
+    async fn resolve(&self, client: &Client, slot: &mut Slot, id: &[u8]) -> Option<Resolved> {
+        let given_up = [GIVEN_UP, id].concat();
         let question = TxnRequest {
-            compare: vec![absent(key.clone())],
-            success: vec![Request::Put(PutRequest { key: key.clone(), value: FENCE.into(), lease }).into()],
-            failure: vec![Request::Range(RangeRequest { key, ..RangeRequest::default() }).into()],
+            compare: vec![slot.untouched()],
+            success: vec![Request::Put(slot.put(given_up.clone())).into()],
+            failure: vec![Request::Range(slot.look()).into()],
         };
         let answer: TxnResponse = client.ask(TXN, question).await.ok()?;
         client.check(answer.header.as_ref()).ok()?;
         self.resolved.fetch_add(1, Ordering::Relaxed);
         if answer.succeeded {
+            slot.was_written(answer.header?.revision);
             return Some(Resolved::Nothing);
         }
-        let Some(Response::Range(found)) = answer.responses.into_iter().next()?.response else { return None };
-        let kv = found.kvs.into_iter().next()?;
-        if kv.value == FENCE {
+        let kv = ranges(&answer).next()??.kvs.first()?;
+        slot.was_written(kv.mod_revision);
+        if kv.value == given_up {
             return Some(Resolved::Nothing);
+        }
+        if kv.value != [COMMITTED, id].concat() {
+            return None;
         }
         Some(Resolved::Committed(Revision::new(number(kv.mod_revision).ok()?)))
     }
+}
 
-    fn next_id(&self) -> Vec<u8> {
-        let count = self.count.fetch_add(1, Ordering::Relaxed);
-        [self.node.as_slice(), &count.to_be_bytes()].concat()
+/// Looks whether everything holds that a batch expects.
+async fn check(client: &Client, batch: &Batch) -> Result<Commit, Failure> {
+    let mut question = expectations(client, batch);
+    let head = RangeRequest { key: client.layout.head(), ..RangeRequest::default() };
+    question.success.push(Request::Range(head).into());
+    let answer: TxnResponse = client.ask(TXN, question).await?;
+    client.check(answer.header.as_ref())?;
+    if answer.succeeded {
+        let head = ranges(&answer).next().flatten().and_then(|range| range.kvs.first());
+        return Ok(Commit::Committed(Revision::new(head.map_or(Ok(0), |head| number(head.mod_revision))?)));
     }
-
-    /// A lease with at least half of its time left.
-    async fn lease(&self, client: &Client) -> Result<i64, Failure> {
-        let known = *self.lease.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((lease, granted)) = known
-            && granted.elapsed() < RENEWAL
-        {
-            return Ok(lease);
-        }
-        let granted = Instant::now();
-        let answer: LeaseGrantResponse = client.ask(GRANT, LeaseGrantRequest { ttl: LEASE_SECONDS }).await?;
-        *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some((answer.id, granted));
-        Ok(answer.id)
-    }
+    let conflict = first_conflict(batch, &answer)?;
+    conflict.map(Commit::Conflict).ok_or_else(|| Failure::Damaged("a conflict on nothing".into()))
 }
 
 enum Resolved {
@@ -140,15 +172,11 @@ enum Resolved {
     Nothing,
 }
 
-fn absent(key: Vec<u8>) -> Compare {
-    Compare { target: Target::Create.into(), key, compared: Some(Compared::CreateRevision(0)) }
-}
-
-fn transaction(client: &Client, batch: &Batch, id: &[u8], lease: i64) -> TxnRequest {
-    let layout = &client.layout;
+/// What is expected, and else the look at it.
+fn expectations(client: &Client, batch: &Batch) -> TxnRequest {
     let mut txn = TxnRequest::default();
     for (key, expect) in batch.expectations() {
-        let place = layout.entry(key);
+        let place = client.layout.entry(key);
         // A key that holds nothing has modification revision 0, which is no commit's.
         let expected = match expect {
             Expect::Absent => 0,
@@ -160,12 +188,13 @@ fn transaction(client: &Client, batch: &Batch, id: &[u8], lease: i64) -> TxnRequ
         let range = RangeRequest { key: place, keys_only: true, ..RangeRequest::default() };
         txn.failure.push(Request::Range(range).into());
     }
-    if batch.is_read_only() {
-        txn.success
-            .push(Request::Range(RangeRequest { key: layout.head(), ..RangeRequest::default() }).into());
-        return txn;
-    }
-    txn.compare.push(absent(layout.id(id)));
+    txn
+}
+
+fn transaction(client: &Client, batch: &Batch, slot: &Slot, id: &[u8]) -> TxnRequest {
+    let layout = &client.layout;
+    let mut txn = expectations(client, batch);
+    txn.compare.push(slot.untouched());
     for (key, write) in batch.writes() {
         let key = layout.entry(key);
         let request = match write {
@@ -174,26 +203,14 @@ fn transaction(client: &Client, batch: &Batch, id: &[u8], lease: i64) -> TxnRequ
         };
         txn.success.push(Operation::from(request));
     }
-    let head = PutRequest { key: layout.head(), value: id.to_vec(), lease: 0 };
-    let id = PutRequest { key: layout.id(id), value: COMMITTED.into(), lease };
+    let head = PutRequest { key: layout.head(), value: Vec::new(), lease: 0 };
+    let id = slot.put([COMMITTED, id].concat());
     txn.success.extend([Request::Put(head).into(), Request::Put(id).into()]);
     txn
 }
 
-fn outcome(client: &Client, batch: &Batch, answer: &TxnResponse) -> Result<Commit, Failure> {
-    let revision = client.check(answer.header.as_ref())?;
-    let mut ranges = answer.responses.iter().map(|part| match &part.response {
-        Some(Response::Range(range)) => Some(range),
-        _ => None,
-    });
-    if answer.succeeded {
-        if !batch.is_read_only() {
-            return Ok(Commit::Committed(Revision::new(revision)));
-        }
-        let head = ranges.next().flatten().and_then(|range| range.kvs.first());
-        return Ok(Commit::Committed(Revision::new(head.map_or(Ok(0), |head| number(head.mod_revision))?)));
-    }
-    for ((key, expect), range) in batch.expectations().zip(ranges) {
+fn first_conflict(batch: &Batch, answer: &TxnResponse) -> Result<Option<Key>, Failure> {
+    for ((key, expect), range) in batch.expectations().zip(ranges(answer)) {
         let range = range.ok_or_else(|| Failure::Damaged("a question without its answer".into()))?;
         let held = range.kvs.first().map(|kv| number(kv.mod_revision)).transpose()?;
         let holds = match expect {
@@ -201,16 +218,21 @@ fn outcome(client: &Client, batch: &Batch, answer: &TxnResponse) -> Result<Commi
             Expect::Revision(revision) => held == Some(revision.get()),
         };
         if !holds {
-            return Ok(Commit::Conflict(Key::clone(key)));
+            return Ok(Some(Key::clone(key)));
         }
     }
-    Err(Failure::Lost("this commit was given up before".into()))
+    Ok(None)
 }
 
-const COMMITTED: &[u8] = b"committed";
-const FENCE: &[u8] = b"given up";
-/// For how long ids are kept. A request that is on its way for longer than this is nobody's any more.
-const LEASE_SECONDS: i64 = 7200;
-const RENEWAL: Duration = Duration::from_secs(3600);
+fn ranges(answer: &TxnResponse) -> impl Iterator<Item = Option<&RangeResponse>> {
+    answer.responses.iter().map(|part| match &part.response {
+        Some(Response::Range(range)) => Some(range),
+        _ => None,
+    })
+}
+
+/// Before an id in its slot.
+const COMMITTED: &[u8] = b"+";
+const GIVEN_UP: &[u8] = b"-";
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);

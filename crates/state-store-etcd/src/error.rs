@@ -64,6 +64,8 @@ pub(crate) enum Failure {
     Refused(Box<str>),
     /// What was asked for is older than what the cluster remembers.
     Compacted,
+    /// The member refused before anything was done: it does not know the lease.
+    NoLease,
     /// There was no answer, or none that says whether it was done.
     Lost(Box<str>),
     /// What is stored is not what was written, or it is another cluster, or an older copy.
@@ -75,6 +77,7 @@ impl Failure {
         match self {
             Self::Refused(detail) | Self::Lost(detail) | Self::Damaged(detail) => detail,
             Self::Compacted => "the revision was compacted".into(),
+            Self::NoLease => "the lease is gone".into(),
         }
     }
 
@@ -92,6 +95,7 @@ impl From<Status> for Failure {
         let said: Box<str> = status.message().chars().take(MAX_DETAIL_CHARS).collect();
         match status.code() {
             Code::OutOfRange if said.contains("compacted") => Self::Compacted,
+            Code::NotFound if said.contains("lease not found") => Self::NoLease,
             Code::InvalidArgument
             | Code::NotFound
             | Code::PermissionDenied

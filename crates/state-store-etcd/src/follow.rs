@@ -79,7 +79,7 @@ impl Follower {
                 }
                 // A watch whose token has ended is refused.
                 Failure::Refused(_) => self.client.forget_token(),
-                Failure::Lost(_) => {}
+                Failure::Lost(_) | Failure::NoLease => {}
             }
             pause = if self.looked_at > before {
                 FIRST_PAUSE

@@ -1,7 +1,7 @@
 //! Where things lie in the cluster. Below the namespace:
 //!
+//! - `g` and 24 bytes: a slot, where a commit leaves its id, until its node's lease ends;
 //! - `h`: the head, put in every commit, whose revision is that of the last commit;
-//! - `i` and 32 bytes: the id of a commit, until its lease ends;
 //! - `k` and a key: an entry.
 
 use state_store::{Key, Prefix};
@@ -26,15 +26,15 @@ impl Layout {
         self.below(b'h', &[])
     }
 
-    pub(crate) fn id(&self, id: &[u8]) -> Vec<u8> {
-        self.below(b'i', id)
+    pub(crate) fn slot(&self, name: &[u8]) -> Vec<u8> {
+        self.below(b'g', name)
     }
 
     pub(crate) fn entry(&self, key: &Key) -> Vec<u8> {
         self.below(b'k', key.as_bytes())
     }
 
-    /// Everything there is, ids among it.
+    /// Everything there is but slots.
     pub(crate) fn all(&self) -> (Vec<u8>, Vec<u8>) {
         (self.below(b'h', &[]), self.below(b'l', &[]))
     }

@@ -8,6 +8,7 @@ mod layout;
 mod options;
 mod proto;
 mod read;
+mod slots;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

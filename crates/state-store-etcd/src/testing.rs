@@ -1,5 +1,6 @@
 //! A real etcd cluster for tests, started from the program that is installed.
 
+use std::fs;
 use std::io::{self, BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -7,13 +8,19 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use state_store::Key;
 use tempfile::TempDir;
+
+use crate::client::{Client, TXN};
+use crate::proto::{Compare, Compared, PutRequest, Request, Target, TxnRequest, TxnResponse};
 
 /// A cluster on free ports of the loopback interface, in a folder that goes with it.
 #[derive(Debug)]
 pub struct Cluster {
     folder: TempDir,
     members: Vec<Member>,
+    // Whether clients connect by TLS.
+    is_encrypted: bool,
 }
 
 #[derive(Debug)]
@@ -36,6 +43,33 @@ impl Cluster {
     /// # Errors
     /// When etcd is not installed, or does not start.
     pub fn start(members: usize) -> io::Result<Self> {
+        let mut cluster = Self::prepare(members)?;
+        cluster.spawn_all()?;
+        Ok(cluster)
+    }
+
+    /// Starts one that takes clients by TLS alone, with this certificate and its key, as PEM.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with_tls(members: usize, certificate: &str, key: &str) -> io::Result<Self> {
+        let mut cluster = Self::prepare(members)?;
+        cluster.is_encrypted = true;
+        cluster.show(certificate, key)?;
+        cluster.spawn_all()?;
+        Ok(cluster)
+    }
+
+    /// Shows another certificate from now on: the members read it for each connection.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn show(&self, certificate: &str, key: &str) -> io::Result<()> {
+        fs::write(self.folder.path().join("certificate"), certificate)?;
+        fs::write(self.folder.path().join("key"), key)
+    }
+
+    fn prepare(members: usize) -> io::Result<Self> {
         let is_there = Command::new("etcd").arg("--version").stdout(Stdio::null()).status();
         is_there.map_err(|_| io::Error::other("`etcd` is not installed (Debian: etcd-server)"))?;
         let folder = tempfile::tempdir()?;
@@ -50,12 +84,12 @@ impl Cluster {
             })
             .collect::<io::Result<Vec<_>>>()?;
         drop(listeners);
-        let mut cluster = Self { folder, members };
-        for member in 0..cluster.members.len() {
-            cluster.spawn(member)?;
-        }
-        cluster.wait()?;
-        Ok(cluster)
+        Ok(Self { folder, members, is_encrypted: false })
+    }
+
+    fn spawn_all(&mut self) -> io::Result<()> {
+        (0..self.members.len()).try_for_each(|member| self.spawn(member))?;
+        self.wait()
     }
 
     /// The store of this namespace in it.
@@ -143,7 +177,9 @@ impl Cluster {
         let address =
             self.addresses().get(member).copied().ok_or_else(|| io::Error::other("no such member"))?;
         let output = Command::new("etcdctl")
-            .arg(format!("--endpoints={address}"))
+            // Whom it talks to is not what is tested by it.
+            .arg(format!("--endpoints={}{address}", self.scheme()))
+            .args(self.is_encrypted.then_some("--insecure-skip-tls-verify"))
             .args(["--dial-timeout=1s", "--command-timeout=2s"])
             .args(arguments)
             .env("ETCDCTL_API", "3")
@@ -154,6 +190,10 @@ impl Cluster {
         } else {
             Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim_end().to_owned()))
         }
+    }
+
+    const fn scheme(&self) -> &'static str {
+        if self.is_encrypted { "https://" } else { "http://" }
     }
 
     fn signal(&self, member: usize, signal: &str) -> io::Result<()> {
@@ -167,10 +207,13 @@ impl Cluster {
             .zip(&self.members)
             .map(|(place, member)| format!("m{place}=http://127.0.0.1:{}", member.peer))
             .collect();
+        let scheme = self.scheme();
+        let certificate = self.folder.path().join("certificate");
+        let key = self.folder.path().join("key");
         let folder = self.folder.path().join(format!("m{place}"));
         let log = self.folder.path().join(format!("log{place}"));
         let member = self.members.get_mut(place).ok_or_else(|| io::Error::other("no such member"))?;
-        let client = format!("http://127.0.0.1:{}", member.client);
+        let client = format!("{scheme}127.0.0.1:{}", member.client);
         let peer = format!("http://127.0.0.1:{}", member.peer);
         // The shell says which process it started, waits until nobody is left to tell it anything, and kills it.
         let script = r#"log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!; read -r _; kill -9 $!; wait"#;
@@ -183,6 +226,11 @@ impl Cluster {
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
             .args(["--initial-cluster", &initial.join(",")])
             .args(["--max-txn-ops", "1024", "--max-request-bytes", "67108864"])
+            .args(if self.is_encrypted {
+                vec![Path::new("--cert-file"), &certificate, Path::new("--key-file"), &key]
+            } else {
+                Vec::new()
+            })
             .args(["--heartbeat-interval", "50", "--election-timeout", "500", "--log-level", "error"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -222,6 +270,40 @@ impl Drop for Cluster {
         for member in 0..self.members.len() {
             let _ = self.kill(member);
         }
+    }
+}
+
+/// The engine without the store: what the store's figures are compared with.
+pub struct Bare {
+    client: Client,
+}
+
+impl Bare {
+    /// To the members of a store's URL; within a runtime, which has the connections from then on.
+    ///
+    /// # Errors
+    /// When the URL names no store.
+    pub fn connect(url: &str) -> io::Result<Self> {
+        let options = url.parse().map_err(io::Error::other)?;
+        Ok(Self { client: Client::new(options).map_err(io::Error::other)? })
+    }
+
+    /// Puts what there is not, in one transaction; says whether there was nothing.
+    ///
+    /// # Errors
+    /// When no member says so.
+    pub async fn create(&self, key: &[u8], value: &[u8]) -> io::Result<bool> {
+        let layout = &self.client.layout;
+        let key = layout.entry(&Key::new(key).map_err(io::Error::other)?);
+        let compared = Some(Compared::CreateRevision(0));
+        let put = PutRequest { key: key.clone(), value: value.to_vec(), lease: 0 };
+        let question = TxnRequest {
+            compare: vec![Compare { target: Target::Create.into(), key, compared }],
+            success: vec![Request::Put(put).into()],
+            failure: Vec::new(),
+        };
+        let answer = self.client.once::<_, TxnResponse>(TXN, question).await;
+        Ok(answer.map_err(|failure| io::Error::other(String::from(failure.into_detail())))?.succeeded)
     }
 }
 

@@ -168,6 +168,68 @@ fn an_unknown_outcome_is_said_to_be_unknown() {
     assert!(far.stats().resolved >= 1);
 }
 
+/// A commit that is held up on its way is given up, and made anew by another member; when it arrives at last, it is
+/// not carried out a second time.
+#[test]
+fn a_commit_that_comes_late_is_not_carried_out_again() {
+    let cluster = Cluster::start(3).unwrap();
+    let addresses = cluster.addresses();
+    let slow = FaultProxy::start(addresses[0]).unwrap();
+    let far =
+        open(&cluster.url_at(&[slow.address(), addresses[1], addresses[2]], "late"), Duration::from_secs(5));
+    let near = open(&cluster.url("late"), Duration::from_secs(5));
+    for round in 0..10 {
+        slow.set(Fault::None);
+        revision(put(&far, "a", &format!("before {round}")));
+        slow.set(Fault::Stall);
+        let written = revision(put(&far, "a", &format!("held up {round}")));
+        let after = revision(put(&near, "a", &format!("after {round}")));
+        assert!(after > written);
+        // What was held back arrives now.
+        slow.set(Fault::None);
+        sleep(Duration::from_millis(100));
+        let held = block_on(near.get(&Key::new("a").unwrap())).unwrap().unwrap();
+        assert_eq!((held.revision, held.value), (after, Value::new(format!("after {round}")).unwrap()));
+        assert_eq!(block_on(near.scan(&Prefix::all(), None, 0)).unwrap().revision, after);
+        slow.set(Fault::Cut);
+    }
+}
+
+#[test]
+fn outcomes_take_as_much_room_as_there_are_writers() {
+    let cluster = Cluster::start(1).unwrap();
+    let stores = [(); 2].map(|()| open(&cluster.url("slots"), Duration::from_secs(5)));
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let store = &stores[writer % 2];
+            scope.spawn(move || {
+                for round in 0..50 {
+                    revision(put(store, &format!("{writer}"), &format!("{round}")));
+                    // What is refused leaves nothing.
+                    let mut batch = Batch::new();
+                    batch.create(Key::new(format!("{writer}")).unwrap(), Value::new("").unwrap()).unwrap();
+                    assert!(matches!(block_on(store.commit(batch)).unwrap(), Commit::Conflict(_)));
+                }
+            });
+        }
+    });
+    let slots = || cluster.etcdctl(0, &["get", "--prefix", "--keys-only", "slots/g"]).unwrap();
+    let count = slots().lines().filter(|line| line.starts_with("slots/g")).count();
+    assert!((2..=4).contains(&count), "{count}: {}", slots());
+
+    // Without their leases the slots are gone, and commits find others.
+    let leases = cluster.etcdctl(0, &["lease", "list"]).unwrap();
+    let leases: Vec<&str> = leases.lines().skip(1).collect();
+    assert_eq!(leases.len(), 2, "{leases:?}");
+    for lease in leases {
+        cluster.etcdctl(0, &["lease", "revoke", lease]).unwrap();
+    }
+    assert_eq!(slots(), "");
+    for store in &stores {
+        revision(put(store, "a", "still"));
+    }
+}
+
 /// etcd 3.4 tells nothing of a deletion at the revision up to which it was compacted.
 #[test]
 fn a_deletion_at_the_compacted_revision_is_not_lost_in_silence() {

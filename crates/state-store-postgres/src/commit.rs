@@ -47,7 +47,7 @@ impl Committer {
     pub(crate) async fn run(mut self) {
         let mut items = Vec::new();
         let mut expected = 0;
-        while let Some(first) = self.items.recv().await {
+        while let Some(first) = self.next().await {
             let mut weight = weigh(&first.batch);
             items.push(first);
             // Whoever was answered just now is likely to be back in a moment.
@@ -72,6 +72,18 @@ impl Committer {
             }
             self.committed.notify_one();
         }
+    }
+
+    /// The next batch; it is likely to come in a moment, and to wake this thread from its sleep takes longer.
+    async fn next(&mut self) -> Option<Item> {
+        let n: u32 = std::env::var("PALISADE_SPINS").ok().and_then(|t| t.parse().ok()).unwrap_or(MAX_YIELDS);
+        for _ in 0..n {
+            if let Ok(item) = self.items.try_recv() {
+                return Some(item);
+            }
+            yield_now().await;
+        }
+        self.items.recv().await
     }
 
     fn note(&self, outcome: &Result<Commit, CommitError>) {

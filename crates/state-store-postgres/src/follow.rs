@@ -83,26 +83,38 @@ impl Follower {
         self.connector.in_time("listen", listening).await?;
         let session = Arc::new(session);
         // Listening began before the first look, so what is committed after the look rings.
-        let mut owes_hint = false;
-        let mut hinted = Instant::now();
+        let options = &self.connector.options;
+        let (mut owes_look, mut owes_hint) = (true, false);
+        let mut looked = Instant::now();
+        let mut hinted = looked;
         loop {
-            self.look(&session).await?;
-            let options = &self.connector.options;
-            let mut wait = deadline(options.poll_interval);
+            if owes_look {
+                self.look(&session).await?;
+                (owes_look, looked) = (false, Instant::now());
+            }
+            let mut wait = later(looked, options.poll_interval);
             if let (true, Some(interval)) = (owes_hint, options.hint_interval) {
-                let due = hinted.checked_add(interval).unwrap_or(hinted);
-                if due <= Instant::now() {
-                    self.connector.in_time("a hint", self.hint(&session)).await?;
-                    (owes_hint, hinted) = (false, Instant::now());
-                } else {
-                    wait = wait.min(due);
-                }
+                wait = wait.min(later(hinted, interval));
             }
             tokio::select! {
-                () = hints.notified() => count(&self.connector.counters.hints),
-                () = self.committed.notified() => owes_hint = true,
-                () = self.told.look.notified() => {}
-                () = sleep_until(wait) => {}
+                () = hints.notified() => {
+                    count(&self.connector.counters.hints);
+                    owes_look = true;
+                }
+                () = self.told.look.notified() => owes_look = true,
+                () = self.committed.notified() => {
+                    owes_hint = true;
+                    // This node's own commits are not looked at one by one, where they come fast.
+                    let pause = later(looked, OWN_PAUSE);
+                    if pause > Instant::now() {
+                        tokio::select! {
+                            () = self.told.look.notified() => {}
+                            () = sleep_until(pause) => {}
+                        }
+                    }
+                    owes_look = true;
+                }
+                () = sleep_until(wait) => owes_look |= looked.elapsed() >= options.poll_interval,
             }
             if owes_hint && options.hint_interval.is_some_and(|interval| hinted.elapsed() >= interval) {
                 // Other nodes first: this one has its own commits' answers already.
@@ -146,9 +158,8 @@ impl Follower {
     }
 }
 
-fn deadline(after: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(after).unwrap_or(now)
+fn later(from: Instant, by: Duration) -> Instant {
+    from.checked_add(by).unwrap_or(from)
 }
 
 /// Forgets the oldest part of the history, now and then, for as long as the store is open.
@@ -181,3 +192,5 @@ pub(crate) async fn compact(connector: &Connector, session: &Session) -> Result<
 }
 
 const COMPACTION_PAUSE: Duration = Duration::from_secs(10);
+/// The pause between looks at what this node itself commits.
+const OWN_PAUSE: Duration = Duration::from_millis(2);

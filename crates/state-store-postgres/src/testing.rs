@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -46,6 +46,48 @@ impl Server {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_with(settings: &[&str]) -> io::Result<Self> {
+        let mut server = Self::prepare(settings)?;
+        server.resume()?;
+        Ok(server)
+    }
+
+    /// Starts one that takes connections by TLS alone, with this certificate and its key, as PEM.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with_tls(certificate: &str, key: &str) -> io::Result<Self> {
+        let mut server = Self::prepare(&["ssl=on"])?;
+        server.write("pg_hba.conf", "hostssl all all 127.0.0.1/32 scram-sha-256\n")?;
+        server.write("server.crt", certificate)?;
+        server.write("server.key", key)?;
+        server.resume()?;
+        Ok(server)
+    }
+
+    /// Shows another certificate from now on.
+    ///
+    /// # Errors
+    /// When the files cannot be written, or the server does not answer.
+    pub fn show(&self, certificate: &str, key: &str) -> io::Result<()> {
+        self.write("server.crt", certificate)?;
+        self.write("server.key", key)?;
+        self.psql("SELECT pg_reload_conf()")?;
+        // The postmaster reads the files when it comes to it.
+        thread::sleep(Duration::from_millis(500));
+        Ok(())
+    }
+
+    fn write(&self, file: &str, text: &str) -> io::Result<()> {
+        let path = self.data().join(file);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        match self.user {
+            Some((user, group)) => chown(&path, Some(user), Some(group)),
+            None => Ok(()),
+        }
+    }
+
+    fn prepare(settings: &[&str]) -> io::Result<Self> {
         let programs = programs()?;
         let folder = tempfile::tempdir()?;
         let user = (fs::metadata("/proc/self")?.uid() == 0).then_some((NOBODY, NOBODY));
@@ -54,9 +96,8 @@ impl Server {
         }
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
-        let mut server = Self { folder, programs, user, port, settings, running: None };
+        let server = Self { folder, programs, user, port, settings, running: None };
         server.make_cluster()?;
-        server.resume()?;
         Ok(server)
     }
 
