@@ -74,10 +74,9 @@ impl Committer {
         }
     }
 
-    /// The next batch; it is likely to come in a moment, and to wake this thread from its sleep takes longer.
+    /// The next batch. After the last it often comes within less time than it takes to wake this thread.
     async fn next(&mut self) -> Option<Item> {
-        let n: u32 = std::env::var("PALISADE_SPINS").ok().and_then(|t| t.parse().ok()).unwrap_or(MAX_YIELDS);
-        for _ in 0..n {
+        for _ in 0..MAX_YIELDS {
             if let Ok(item) = self.items.try_recv() {
                 return Some(item);
             }
@@ -199,5 +198,5 @@ impl Committer {
 /// The most batches of a transaction, and the most bytes; one batch may have more.
 const MAX_GROUP: usize = 128;
 const MAX_GROUP_WEIGHT: usize = 8 << 20;
-/// How often it is looked for as many batches as the last transaction had: some tens of microseconds in all.
+/// How often a batch is looked for before it is waited for: some tens of microseconds in all.
 const MAX_YIELDS: u32 = 32;

@@ -1,15 +1,16 @@
 //! A real PostgreSQL server for tests, started from the programs that are installed.
 
 use std::fs;
-use std::io::{self, BufRead as _, BufReader};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use state_store::testing::keeper::Keeper;
 use tempfile::TempDir;
 
 /// A server of its own, on a free port of the loopback interface, in a folder that goes with it.
@@ -22,14 +23,7 @@ pub struct Server {
     user: Option<(u32, u32)>,
     port: u16,
     settings: Vec<String>,
-    running: Option<Running>,
-}
-
-#[derive(Debug)]
-struct Running {
-    // Kills the server when its standard input ends: so it does not outlive this process either.
-    keeper: Child,
-    postmaster: u32,
+    running: Option<Keeper>,
 }
 
 impl Server {
@@ -124,17 +118,8 @@ impl Server {
     /// # Errors
     /// When there is no signal to be sent.
     pub fn kill(&mut self) -> io::Result<()> {
-        let Some(mut running) = self.running.take() else { return Ok(()) };
-        drop(running.keeper.stdin.take());
-        running.keeper.wait()?;
         // Its children end when they see that it is gone.
-        for _ in 0..200 {
-            if !Path::new(&format!("/proc/{}", running.postmaster)).exists() {
-                break;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        Ok(())
+        self.running.take().map_or(Ok(()), Keeper::kill)
     }
 
     /// Starts it again, and waits until it takes commands.
@@ -152,12 +137,8 @@ impl Server {
                 Err(error) => last = error,
             }
             // What is left of one that was killed may keep the next from starting, for a moment.
-            if let Some(running) = &mut self.running
-                && !Path::new(&format!("/proc/{}", running.postmaster)).exists()
-            {
-                drop(running.keeper.stdin.take());
-                running.keeper.wait()?;
-                self.running = None;
+            if let Some(running) = self.running.take_if(|running| !running.is_there()) {
+                running.kill()?;
             }
             thread::sleep(Duration::from_millis(100));
         }
@@ -221,25 +202,15 @@ impl Server {
         }
     }
 
-    fn spawn(&self) -> io::Result<Running> {
-        // The shell says which process it started, waits until nobody is left to tell it anything, and kills it.
-        let script = r#"log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!; read -r _; kill -9 $!; wait"#;
-        let mut command = self.command(Path::new("sh"));
-        command.args(["-c", script, "sh"]).arg(self.folder.path().join("log"));
-        command.arg(self.programs.join("postgres")).arg("-D").arg(self.data());
+    fn spawn(&self) -> io::Result<Keeper> {
+        let mut program =
+            vec![self.programs.join("postgres").into_os_string(), "-D".into(), self.data().into()];
         let port = format!("port={}", self.port);
         let fixed = ["listen_addresses=127.0.0.1", "unix_socket_directories=", &port];
         for setting in fixed.into_iter().chain(self.settings.iter().map(String::as_str)) {
-            command.args(["-c", setting]);
+            program.extend(["-c".into(), setting.into()]);
         }
-        let mut keeper =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        let mut said = String::new();
-        if let Some(stdout) = keeper.stdout.take() {
-            BufReader::new(stdout).read_line(&mut said)?;
-        }
-        let postmaster = said.trim().parse().map_err(|_| io::Error::other("the shell named no process"))?;
-        Ok(Running { keeper, postmaster })
+        Keeper::start(&mut self.command(Path::new("sh")), &self.folder.path().join("log"), program)
     }
 
     fn command(&self, program: &Path) -> Command {
@@ -257,8 +228,8 @@ impl Server {
 
     fn signal(&self, signal: &str) -> io::Result<()> {
         let Some(running) = &self.running else { return Ok(()) };
-        let mut processes = vec![running.postmaster.to_string()];
-        processes.extend(children_of(running.postmaster)?);
+        let mut processes = vec![running.process().to_string()];
+        processes.extend(children_of(running.process())?);
         // A process may have ended by itself meanwhile.
         Command::new("kill").arg(signal).args(processes).stderr(Stdio::null()).status().map(drop)
     }
