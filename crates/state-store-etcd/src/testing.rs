@@ -1,14 +1,15 @@
 //! A real etcd cluster for tests, started from the program that is installed.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, BufRead as _, BufReader};
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use state_store::Key;
+use state_store::testing::keeper::Keeper;
 use tempfile::TempDir;
 
 use crate::client::{Client, TXN};
@@ -27,14 +28,7 @@ pub struct Cluster {
 struct Member {
     client: u16,
     peer: u16,
-    running: Option<Running>,
-}
-
-#[derive(Debug)]
-struct Running {
-    // Kills the member when its standard input ends: so it does not outlive this process either.
-    keeper: Child,
-    process: u32,
+    running: Option<Keeper>,
 }
 
 impl Cluster {
@@ -132,16 +126,7 @@ impl Cluster {
     /// When there is no signal to be sent.
     pub fn kill(&mut self, member: usize) -> io::Result<()> {
         let running = self.members.get_mut(member).and_then(|member| member.running.take());
-        let Some(mut running) = running else { return Ok(()) };
-        drop(running.keeper.stdin.take());
-        running.keeper.wait()?;
-        for _ in 0..200 {
-            if !Path::new(&format!("/proc/{}", running.process)).exists() {
-                break;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        Ok(())
+        running.map_or(Ok(()), Keeper::kill)
     }
 
     /// Starts a member again that was killed, and waits until it takes part.
@@ -179,7 +164,7 @@ impl Cluster {
         let output = Command::new("etcdctl")
             // Whom it talks to is not what is tested by it.
             .arg(format!("--endpoints={}{address}", self.scheme()))
-            .args(self.is_encrypted.then_some("--insecure-skip-tls-verify"))
+            .args(if self.is_encrypted { ENCRYPTED } else { [].as_slice() })
             .args(["--dial-timeout=1s", "--command-timeout=2s"])
             .args(arguments)
             .env("ETCDCTL_API", "3")
@@ -199,7 +184,7 @@ impl Cluster {
     fn signal(&self, member: usize, signal: &str) -> io::Result<()> {
         let running = self.members.get(member).and_then(|member| member.running.as_ref());
         let Some(running) = running else { return Ok(()) };
-        Command::new("kill").args([signal, &running.process.to_string()]).status().map(drop)
+        Command::new("kill").args([signal, &running.process().to_string()]).status().map(drop)
     }
 
     fn spawn(&mut self, place: usize) -> io::Result<()> {
@@ -215,33 +200,28 @@ impl Cluster {
         let member = self.members.get_mut(place).ok_or_else(|| io::Error::other("no such member"))?;
         let client = format!("{scheme}127.0.0.1:{}", member.client);
         let peer = format!("http://127.0.0.1:{}", member.peer);
-        // The shell says which process it started, waits until nobody is left to tell it anything, and kills it.
-        let script = r#"log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!; read -r _; kill -9 $!; wait"#;
-        let mut keeper = Command::new("sh")
-            .args(["-c", script, "sh"])
-            .arg(log)
-            .args(["etcd", "--name", &format!("m{place}"), "--data-dir"])
-            .arg(folder)
-            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
-            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-            .args(["--initial-cluster", &initial.join(",")])
-            .args(["--max-txn-ops", "1024", "--max-request-bytes", "67108864"])
-            .args(if self.is_encrypted {
-                vec![Path::new("--cert-file"), &certificate, Path::new("--key-file"), &key]
-            } else {
-                Vec::new()
-            })
-            .args(["--heartbeat-interval", "50", "--election-timeout", "500", "--log-level", "error"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut said = String::new();
-        if let Some(stdout) = keeper.stdout.take() {
-            BufReader::new(stdout).read_line(&mut said)?;
+        let name = format!("m{place}");
+        let initial = initial.join(",");
+        let mut program: Vec<&OsStr> = ["etcd", "--name", &name, "--data-dir"].map(OsStr::new).to_vec();
+        program.push(folder.as_os_str());
+        let settings = [
+            ["--listen-client-urls", &client],
+            ["--advertise-client-urls", &client],
+            ["--listen-peer-urls", &peer],
+            ["--initial-advertise-peer-urls", &peer],
+            ["--initial-cluster", &initial],
+            ["--max-txn-ops", "1024"],
+            ["--max-request-bytes", "67108864"],
+            ["--heartbeat-interval", "50"],
+            ["--election-timeout", "500"],
+            ["--log-level", "error"],
+        ];
+        program.extend(settings.as_flattened().iter().map(OsStr::new));
+        if self.is_encrypted {
+            program.extend([OsStr::new("--cert-file"), certificate.as_os_str()]);
+            program.extend([OsStr::new("--key-file"), key.as_os_str()]);
         }
-        let process = said.trim().parse().map_err(|_| io::Error::other("the shell named no process"))?;
-        member.running = Some(Running { keeper, process });
+        member.running = Some(Keeper::start(&mut Command::new("sh"), &log, program)?);
         Ok(())
     }
 
@@ -307,4 +287,5 @@ impl Bare {
     }
 }
 
+const ENCRYPTED: &[&str] = &["--insecure-transport=false", "--insecure-skip-tls-verify"];
 const SOMEWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
