@@ -123,21 +123,27 @@ impl World {
         Self { store, tokens, users, scopes, permission, everything: Restriction::unrestricted() }
     }
 
-    /// Copies everything into `store`, and follows it from there.
-    fn node<S: StateStore>(&self, name: &'static str, store: &S) -> Node {
-        let is_empty = !block_on(store.scan(&Prefix::all(), None, 0)).unwrap().more;
+    fn copy<S: StateStore>(&self, store: &S) {
         let mut after: Option<Key> = None;
-        while is_empty {
+        loop {
             let page = block_on(self.store.scan(&Prefix::all(), after.as_ref(), 100)).unwrap();
             let mut batch = Batch::new();
             for entry in &page.entries {
                 batch.write(entry.key.clone(), Write::Put(entry.value.clone())).unwrap();
             }
             commit(store, batch);
-            after = page.entries.last().map(|entry| entry.key.clone());
             if !page.more {
-                break;
+                return;
             }
+            after = page.entries.last().map(|entry| entry.key.clone());
+        }
+    }
+
+    /// Copies everything into `store`, and follows it from there.
+    fn node<S: StateStore>(&self, name: &'static str, store: &S) -> Node {
+        let is_empty = !block_on(store.scan(&Prefix::all(), None, 0)).unwrap().more;
+        if is_empty {
+            self.copy(store);
         }
         let (vault, driver) = vault(store);
         let iam = Prefix::new(iam_policy::PREFIX).unwrap();

@@ -45,6 +45,8 @@ fn measure(what: &str, url: &str) {
         since_answer.push(total.saturating_sub(answered));
         since_request.push(total);
     }
+    let (status, body) = revoke_everywhere(&admin, "at both");
+    assert_eq!((status, body["nodes"].as_u64()), (200, Some(2)), "{body}");
     for (since, times) in [("answer", &mut since_answer), ("request", &mut since_request)] {
         times.sort();
         println!(
@@ -157,6 +159,11 @@ fn a_node_that_hears_of_no_change_reads_through_where_it_was_told_to() {
     let (status, body) = admin.delete(&format!("/api/v1/api-tokens/{kept_id}?project=default"));
     assert_eq!(status, 204, "{body}");
     assert_eq!(clients[0].get("/api/v1/ssh-keys").0, 401);
+    let key = json!({"name": "laptop", "public_key": KEY});
+    let (status, body) = admin.post("/api/v1/ssh-keys?project=default", &key);
+    assert_eq!(status, 201, "{body}");
+    let (status, listed) = second.client(Some(&new)).get("/api/v1/ssh-keys");
+    assert_eq!((status, listed["items"][0]["name"].as_str()), (200, Some("laptop")), "{listed}");
     // Changes are for nodes that follow the state.
     let there = second.client(first.admin_token.as_deref());
     let wish = json!({"name": "elsewhere", "scopes": ["ssh-keys:read"]});
@@ -208,5 +215,6 @@ fn an_operator_issues_and_revokes_on_the_state_of_a_fleet_that_serves() {
     assert_eq!(exit, 2);
 }
 
+const KEY: &str = include_str!("../src/demo/keys/ed25519.pub");
 const ROUNDS: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -39,7 +39,8 @@ enum First<'a> {
 }
 
 impl<'a> Authorizer<'a> {
-    /// Answers by a replica's snapshot.
+    /// Answers by a replica's snapshot: what [`Replica::current`](state_store::Replica::current) gives while it is fresh, or
+    /// [`Replica::read`](state_store::Replica::read), which may read the store when it is not.
     #[must_use]
     pub const fn of(snapshot: &'a Snapshot<Directory>) -> Self {
         Self::at(snapshot.view(), snapshot.revision())

@@ -168,11 +168,20 @@ impl<S: StateStore, T: Sleep> Through<S, T> {
         };
         let mut watch = self.store.watch(&replica.shared.prefix, base.revision).await.map_err(other)?;
         let mut snapshot = Snapshot::clone(&base);
+        let mut idle = 0_u32;
         while snapshot.revision < head {
             match watch.next().await.map_err(other)? {
-                WatchEvent::Changes { revision, changes } => snapshot.apply(revision, &changes),
-                WatchEvent::Progress(revision) => snapshot.revision = snapshot.revision.max(revision),
-                WatchEvent::Lagged => return Err(NoWay::This),
+                WatchEvent::Changes { revision, changes } if revision > snapshot.revision => {
+                    snapshot.apply(revision, &changes);
+                }
+                WatchEvent::Progress(revision) if revision > snapshot.revision => {
+                    snapshot.revision = revision
+                }
+                // One that says this without end may never let anything else run, the end of the time included.
+                WatchEvent::Progress(_) if idle < MAX_IDLE_EVENTS => idle = idle.saturating_add(1),
+                WatchEvent::Changes { .. } | WatchEvent::Progress(_) | WatchEvent::Lagged => {
+                    return Err(NoWay::This);
+                }
             }
         }
         Ok(replica.keep(snapshot))
@@ -227,3 +236,6 @@ pub(crate) async fn before<T>(end: impl Future<Output = ()>, work: impl Future<O
     })
     .await
 }
+
+/// How often a watch may say what is known, before it is given up.
+const MAX_IDLE_EVENTS: u32 = 64;

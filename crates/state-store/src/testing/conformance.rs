@@ -15,6 +15,7 @@ mod durability;
 mod limits;
 mod pages;
 mod races;
+mod replicas;
 mod schedules;
 mod watches;
 
@@ -107,6 +108,7 @@ impl Suite {
         cases.extend(limits::cases());
         cases.extend(watches::cases());
         cases.extend(races::cases());
+        cases.extend(replicas::cases());
         if is_durable {
             cases.extend(durability::cases());
         }

@@ -94,7 +94,7 @@ fn a_stale_handle_sees_what_was_committed_before_the_call() {
 
 #[test]
 fn where_no_watch_is_to_be_had_everything_is_read() {
-    for cut in [|| Answer::Hang, || Answer::Fail, || Answer::Lag] {
+    for cut in [|| Answer::Hang, || Answer::Fail, || Answer::Lag, || Answer::Repeat(Revision::new(1))] {
         let store = filled(&["a", "b", "c", "d", "e", "f", "g"]);
         let (replica, _driver) = reading(&store);
         store.on_event(move |_, _| Some(cut()));
