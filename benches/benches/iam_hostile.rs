@@ -24,11 +24,12 @@ use state_store::Revision;
 
 /// A case at one size: the question, and whether it is allowed.
 type Case = (Box<dyn Fn() -> bool>, bool);
+/// What a case is called, what grows, from which size on, and the case.
+type Growing = (&'static str, &'static str, usize, fn(usize) -> Case);
 
 fn main() {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    // What it is called, what grows, from which size on, and the case.
-    let cases: [(&str, &str, usize, fn(usize) -> Case); 7] = [
+    let cases: [Growing; 7] = [
         ("aws/stars", "bytes of the name", 1 << 12, |size| aws_case(&format!("{}b*", "a*".repeat(64)), size)),
         ("aws/more-stars", "stars, the name of 64 KiB", 1 << 9, |size| {
             aws_case(&format!("{}b", "a*".repeat(size)), 1 << 16)

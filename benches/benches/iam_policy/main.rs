@@ -28,6 +28,7 @@ mod cedar_rival;
 mod clock;
 mod floor;
 mod ours;
+mod regorus_rival;
 mod swap;
 mod world;
 
@@ -81,6 +82,11 @@ fn run(name: &str, world: &World, has_rivals: bool) -> f64 {
         all.push(cedar.1.contender("cedar, idiomatic (prepared request)", world));
         all.push(casbin.0.contender("casbin, expert", world));
         all.push(casbin.1.contender("casbin, idiomatic", world));
+        all.push(regorus_rival::idiomatic(world).contender("regorus, idiomatic (prepared input)"));
+        // With what it works out for 100,000 users it takes some GiB.
+        if world.users.len() <= 10_000 {
+            all.push(regorus_rival::expert(world).contender("regorus, expert (prepared input)"));
+        }
     }
     for contender in &mut all {
         contender.check(world);
