@@ -1,5 +1,7 @@
 //! What a machine does in a round.
 
+mod pair;
+
 use std::collections::BTreeSet;
 
 use core_types::{MachineId, UnixTime};
@@ -12,16 +14,6 @@ pub(super) struct Turn<'a> {
     pub(super) view: &'a View,
     pub(super) round: &'a Round,
     pub(super) actions: &'a mut Vec<Action>,
-}
-
-/// The pair that a machine moves to, as far as it is known.
-#[derive(Clone, Copy)]
-struct Pair {
-    own: PublicKey,
-    other: PublicKey,
-    /// Where it is, or would be.
-    lane: Option<Lane>,
-    is_there: bool,
 }
 
 impl Turn<'_> {
@@ -385,68 +377,6 @@ impl Turn<'_> {
             progress.serial = progress.serial.saturating_add(1);
             self.actions.push(Action::Report(progress));
         }
-    }
-
-    /// Whether the new pair is ready here, and whether it is what is sent over.
-    fn standing(&self, peer: MachineId) -> (bool, bool) {
-        let routed = self.view.routes.get(&peer).copied();
-        if self.procedure(peer) == Procedure::BlueGreen {
-            let there = self.pair(peer).and_then(|pair| pair.lane.filter(|_| pair.is_there));
-            return (there.is_some(), there.is_some() && routed == there);
-        }
-        let Some(view) = routed.and_then(|lane| self.view.lanes.get(&lane)) else { return (false, false) };
-        if self.rotates(self.view.own) {
-            return (true, self.round.phase == Phase::Committed && view.key == self.view.keys.current);
-        }
-        let link = self.new_key(peer).and_then(|key| view.peers.get(&key));
-        (link.is_some(), link.is_some_and(|link| link.has_prefixes && link.handshake))
-    }
-
-    /// The pair that is moved to; none while a key of it is not known.
-    fn pair(&self, peer: MachineId) -> Option<Pair> {
-        let own = if self.rotates(self.view.own) {
-            match self.round.phase {
-                Phase::Committed => self.view.keys.current,
-                Phase::Moving | Phase::Aborted | Phase::Ended => self.view.keys.pending?,
-            }
-        } else {
-            self.view.keys.current
-        };
-        let other = self.new_key(peer)?;
-        if let Some(lane) = self.view.lanes_of(own).find(|&lane| self.view.has(lane, own, other)) {
-            return Some(Pair { own, other, lane: Some(lane), is_there: true });
-        }
-        // An interface with this key on which the machine is not yet, under any key.
-        let lane =
-            self.view.lanes.iter().find(|(_, view)| {
-                view.key == own && !view.peers.keys().any(|&key| self.is_key_of(peer, key))
-            });
-        Some(Pair { own, other, lane: lane.map(|(&lane, _)| lane), is_there: false })
-    }
-
-    /// The key that the other machine will have: of one that rotates the one that both its record and its report name.
-    fn new_key(&self, peer: MachineId) -> Option<PublicKey> {
-        let announced = self.view.announced.get(&peer)?.key;
-        if !self.rotates(peer) {
-            return Some(announced);
-        }
-        let reported = self.report_of(peer)?.key?;
-        match self.round.phase {
-            Phase::Aborted => Some(reported),
-            Phase::Moving | Phase::Committed | Phase::Ended => Some(reported).filter(|&key| key == announced),
-        }
-    }
-
-    /// Whether a peer's key on a device is the machine's: one that it has announced, or the last that its record named.
-    fn is_key_of(&self, peer: MachineId, key: PublicKey) -> bool {
-        let announced = self.view.announced.get(&peer);
-        announced.is_some_and(|announced| announced.key == key || announced.previous == Some(key))
-            || self.report_of(peer).and_then(|report| report.key) == Some(key)
-    }
-
-    fn shook_hands(&self, lane: Lane, key: PublicKey) -> bool {
-        let peer = self.view.lanes.get(&lane).and_then(|view| view.peers.get(&key));
-        peer.is_some_and(|peer| peer.handshake)
     }
 
     fn is_announced_pending(&self) -> bool {
