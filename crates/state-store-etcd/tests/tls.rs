@@ -60,13 +60,7 @@ fn only_the_cluster_that_is_meant_is_talked_to() {
     let refused = refusal(&encrypted(&others, &password));
     assert!(refused.contains("certificate"), "{refused}");
     refusal(&format!("{}?user=root&passfile={password}", cluster.url("tls")));
-    for certificate in [
-        // Another name, a time that is over, and an authority that nobody knows.
-        authority.certify(&["etcd.example"], 2100).unwrap(),
-        authority.certify(&["localhost", "127.0.0.1"], 2001).unwrap(),
-        stranger.certify(&["localhost", "127.0.0.1"], 2100).unwrap(),
-    ] {
-        let Certified { certificate, key } = certificate;
+    for Certified { certificate, key } in authority.certify_what_is_refused(&stranger).unwrap() {
         cluster.show(&certificate, &key).unwrap();
         let refused = refusal(&encrypted(&roots, &password));
         assert!(refused.contains("certificate"), "{refused}");

@@ -48,13 +48,7 @@ fn only_the_server_that_is_meant_is_talked_to() {
     assert!(refused.contains("certificate"), "{refused}");
     let plain = open(&server.url("tls")).unwrap_err();
     assert!(matches!(plain, OpenError::Refused { .. }), "{plain}");
-    for certificate in [
-        // Another name, a time that is over, and an authority that nobody knows.
-        authority.certify(&["db.example"], 2100).unwrap(),
-        authority.certify(&["localhost", "127.0.0.1"], 2001).unwrap(),
-        stranger.certify(&["localhost", "127.0.0.1"], 2100).unwrap(),
-    ] {
-        let Certified { certificate, key } = certificate;
+    for Certified { certificate, key } in authority.certify_what_is_refused(&stranger).unwrap() {
         server.show(&certificate, &key).unwrap();
         let refused = refusal(&encrypted(&roots));
         assert!(refused.contains("certificate"), "{refused}");

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use base64ct::{Base64, Encoding as _};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
@@ -59,26 +60,23 @@ impl Authority {
         let key = pem("PRIVATE KEY", &key.serialize_der());
         Ok(Certified { certificate: pem("CERTIFICATE", certificate.der()), key })
     }
+
+    /// What a client of `localhost` and `127.0.0.1` that trusts this authority must refuse: a certificate of another name,
+    /// one whose time is over, and one of an authority that it does not know.
+    ///
+    /// # Errors
+    /// As [`certify`](Self::certify).
+    pub fn certify_what_is_refused(&self, stranger: &Self) -> io::Result<[Certified; 3]> {
+        let names = ["localhost", "127.0.0.1"];
+        Ok([
+            self.certify(&["another.example"], 2100)?,
+            self.certify(&names, 2001)?,
+            stranger.certify(&names, 2100)?,
+        ])
+    }
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
-    let mut text = format!("-----BEGIN {label}-----\n");
-    for line in der.chunks(48) {
-        for three in line.chunks(3) {
-            let bits = (0..3)
-                .fold(0_u32, |bits, place| (bits << 8) | three.get(place).map_or(0, |&byte| byte.into()));
-            for place in 0..4 {
-                let digit =
-                    usize::try_from((bits >> (18_u32.saturating_sub(6_u32.saturating_mul(place)))) & 63);
-                let digit = digit.ok().and_then(|digit| DIGITS.get(digit)).copied().unwrap_or(b'=');
-                let is_there = usize::try_from(place).is_ok_and(|place| place <= three.len());
-                text.push(char::from(if is_there { digit } else { b'=' }));
-            }
-        }
-        text.push('\n');
-    }
-    text.push_str(&format!("-----END {label}-----\n"));
-    text
+    let lines: Vec<String> = der.chunks(48).map(Base64::encode_string).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
-
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
